@@ -1,0 +1,1 @@
+"""What the workers of one crawl share through Redis. Knows neither Scrapy nor Tieba."""

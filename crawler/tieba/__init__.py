@@ -1,0 +1,1 @@
+"""Distributed crawler for Baidu Tieba."""
