@@ -1,0 +1,20 @@
+"""Where things are, and the settings that come from the environment (the Makefile passes them on)."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"  # whatever can be made again: git-ignored, removed by `make clean`
+VENV = ROOT / ".venv"
+REQUIREMENTS = ROOT / "requirements"
+INVENTORY = ROOT / "inventory" / "containers"
+LOG = CACHE / "control.log"
+
+CLUSTER = os.environ.get("CLUSTER") or "tieba"  # names the containers, the network, the secrets
+
+# Package mirrors and a certificate authority of one's own, under the names their clients know.
+if mirror := os.environ.get("PYPI_MIRROR"):
+    os.environ.update(PIP_INDEX_URL=mirror, UV_DEFAULT_INDEX=mirror)
+if ca_file := os.environ.get("CA_FILE"):
+    os.environ.update(SSL_CERT_FILE=ca_file, PIP_CERT=ca_file, REQUESTS_CA_BUNDLE=ca_file)
+APT_MIRROR = os.environ.get("APT_MIRROR", "")
