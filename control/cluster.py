@@ -1,7 +1,6 @@
 """The nodes: systemd containers with their own addresses on one Docker host, reached over SSH."""
 
 import json
-import os
 import shlex
 import shutil
 from collections.abc import Iterable
@@ -124,7 +123,8 @@ def inventory() -> dict[str, Any]:
             "ansible_port": node.port,
             "ansible_user": USER,
             "ansible_ssh_private_key_file": str(_KEY),
-            "ansible_ssh_common_args": f"-o UserKnownHostsFile={_KNOWN_HOSTS} -o HostKeyAlias={_alias(node.name)}",
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={_KNOWN_HOSTS} "
+            f"-o HostKeyAlias={_alias(node.name)}",
             # Nodes reach each other by name, through the network's own resolver.
             "node_address": node.name,
         }
@@ -187,18 +187,18 @@ def _systemd_options() -> list[str]:
 
 
 # Bit numbers as in linux/capability.h; engines before 20.10.22 know them up to AUDIT_READ.
-_CAPABILITIES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
-    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT "
-    "SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE "
-    "AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ"
-).split()
+_CAPABILITIES = """
+    CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+    NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
+    SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE
+    AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ
+"""
 
 
 def _own_capabilities() -> list[str]:
     status = Path("/proc/self/status").read_text()
     bounding = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")), 16)
-    return [name for bit, name in enumerate(_CAPABILITIES) if bounding >> bit & 1]
+    return [name for bit, name in enumerate(_CAPABILITIES.split()) if bounding >> bit & 1]
 
 
 def _first_boot(name: str) -> str:
@@ -221,7 +221,7 @@ def _write_ssh_config() -> None:
     ]
     partial = SSH_CONFIG.with_suffix(".part")
     partial.write_text("\n".join(hosts))
-    os.replace(partial, SSH_CONFIG)
+    partial.replace(SSH_CONFIG)
 
 
 def _container(name: str) -> str:

@@ -24,7 +24,16 @@ def ensure(purpose: str = "control") -> None:
     if not (VENV / "bin" / "pip").exists():
         _create()
     # pip builds nothing and installs one wheel: uv, which does the rest in seconds.
-    run(str(PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS / "bootstrap.txt"))
+    run(
+        str(PYTHON),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "-r",
+        str(REQUIREMENTS / "bootstrap.txt"),
+    )
     uv = [str(UV), "pip", "install", "--python", str(PYTHON)]
     run(*uv, "--require-hashes", "-r", str(REQUIREMENTS / f"{purpose}.txt"))
     run(*uv, "--no-deps", "--offline", "--editable", str(ROOT / "crawler"))

@@ -1,7 +1,6 @@
 """The node image: a plain Debian or Ubuntu with systemd and sshd, as a fresh machine would be."""
 
 import hashlib
-import os
 from collections.abc import Callable
 
 from control.engine import docker
@@ -67,5 +66,5 @@ def _import_fallback() -> None:
         mirror = [APT_MIRROR] if APT_MIRROR else []
         options = ["--variant=minbase", "--format=tar", f"--include={packages}"]
         run(*sudo(), "mmdebstrap", *options, FALLBACK_SUITE, str(partial), *mirror, timeout=900)
-        os.replace(partial, root)
+        partial.replace(root)
     docker("import", "--change", 'CMD ["/sbin/init"]', str(root), TAG)

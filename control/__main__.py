@@ -1,0 +1,136 @@
+"""The command line behind the Makefile: `python3 -m control --help`."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+if sys.version_info < (3, 11):
+    version = sys.version.split()[0]
+    sys.exit(f"error: python3 is {version}: 3.11 or newer is needed; name one: make up PYTHON=python3.12")
+
+from control import cluster, engine, image, mongod, release, tests, up
+from control.process import ControlError, run
+
+
+def _up(_: argparse.Namespace) -> int:
+    return up.up(up.Work.from_environment())
+
+
+def _scale(_: argparse.Namespace) -> int:
+    wanted = os.environ.get("SLAVES", "")
+    up.scale(up.whole_number("SLAVES", wanted, 1, 50))
+    return 0
+
+
+def _down(_: argparse.Namespace) -> int:
+    up.down()
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    options = [f"--{name}" for name in ("watch", "json") if getattr(arguments, name)]
+    command = cluster.ssh("slave1", "tieba", "status", *options, tty=os.isatty(1))
+    return subprocess.run(command, check=False).returncode
+
+
+def _logs(_: argparse.Namespace) -> int:
+    names = [os.environ["NODE"]] if os.environ.get("NODE") else [node.name for node in cluster.nodes()]
+    journal = ["sudo", "journalctl", "--no-pager", "--quiet", "--output", "short-iso-precise", "--lines"]
+    units = [f"--unit={unit}" for unit in ("tieba-*", "redis-server", "mongod")]
+    lines: list[str] = []
+    for name in names:
+        lines += run(*cluster.ssh(name, *journal, os.environ.get("LAST") or "50", *units)).stdout.splitlines()
+    print("\n".join(sorted(lines)))
+    return 0
+
+
+def _ssh(arguments: argparse.Namespace) -> int:
+    node = os.environ.get("NODE", "")
+    if not node:
+        raise ControlError("NODE: not given; for example make ssh NODE=slave1")
+    command = cluster.ssh(node, *arguments.command)
+    os.execvp(command[0], command)
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    stages: dict[str | None, Callable[[], None]] = {
+        None: tests.everything,
+        "lint": tests.lint,
+        "unit": tests.unit,
+        "containers": tests.containers,
+    }
+    stages[arguments.only]()
+    return 0
+
+
+def _nodes(arguments: argparse.Namespace) -> int:
+    if arguments.action == "create":
+        engine.ensure()
+        image.ensure(print)
+        print(" ".join(cluster.create(arguments.names)) or "nothing new")
+    else:
+        print(" ".join(cluster.destroy()) or "nothing to remove")
+    return 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    print(json.dumps(release.build(arguments.python, arguments.machine)))
+    return 0
+
+
+def _mongod(arguments: argparse.Namespace) -> int:
+    print(json.dumps({"path": str(mongod.fetch(arguments.machine))}))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m control", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run_it: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run_it)
+        return added
+
+    command("up", _up, "bring the cluster up and crawl (FORUM, PAGES, SLAVES, TARGET)")
+    command("scale", _scale, "have SLAVES slaves while the crawl goes on")
+    command("down", _down, "remove what `up` made")
+    status = command("status", _status, "how the crawl goes")
+    status.add_argument("--watch", action="store_true", help="keep showing it until Ctrl-C")
+    status.add_argument("--json", action="store_true", help="for programs")
+    command("logs", _logs, "the services' latest log lines, of all nodes or of NODE")
+    ssh = command("ssh", _ssh, "a shell on NODE, or one command: ssh -- COMMAND …")
+    ssh.add_argument("command", nargs="*")
+    test = command("test", _test, "all tests, or one stage of them")
+    test.add_argument("--only", choices=["lint", "unit", "containers"])
+    nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
+    nodes.add_argument("action", choices=["create", "destroy"])
+    nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")
+    build = command("wheelhouse", _release, "make the release that nodes install; for Ansible")
+    build.add_argument("--python", required=True, metavar="3.11")
+    build.add_argument("--machine", required=True, metavar="x86_64")
+    build.add_argument("--json", action="store_true", help="accepted for clarity: the answer is JSON")
+    trial = command("mongod", _mongod, "fetch a MongoDB server for trials; for Ansible")
+    trial.add_argument("--machine", required=True, metavar="x86_64")
+    trial.add_argument("--json", action="store_true", help="accepted for clarity: the answer is JSON")
+    return parser
+
+
+def main() -> int:
+    """Run one command; what the user can mend becomes one line and exit status 1."""
+    arguments = _parser().parse_args()
+    try:
+        status: int = arguments.run(arguments)
+    except ControlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on where it was", file=sys.stderr)
+        return 130
+    return status
+
+
+sys.exit(main())

@@ -1,0 +1,101 @@
+"""`make test`: linters, unit and integration tests, then a whole cluster in containers."""
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from control import cluster, engine, environment, image, mongod
+from control.process import ControlError, apt_install
+from control.project import CACHE, ROOT, VENV
+
+_LINTERS = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+    ("yamllint", "--strict", "."),
+    ("ansible-lint", "--offline", "--profile", "production"),
+)
+_TEST_CLUSTER = "tieba-test"
+
+
+def lint() -> None:
+    """Run every linter; raises ControlError naming the first that objects."""
+    environment.ensure("test")
+    for linter in _LINTERS:
+        _say(" ".join(linter))
+        _tool(*linter)
+
+
+def unit() -> None:
+    """Run the unit tests, and the integration tests against a real redis-server and mongod."""
+    environment.ensure("test")
+    os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
+    try:
+        os.environ["TIEBA_TEST_MONGOD"] = str(mongod.fetch(platform.machine()))
+    except ControlError as error:
+        print(f"{error}; trying a mongod on the PATH")
+    _say("pytest")
+    _tool("pytest", "-q")
+
+
+def containers() -> None:
+    """Run the cluster's tests through Molecule; without containers say why, and fail where CI=true."""
+    environment.ensure("test")
+    try:
+        engine.ensure()
+        image.ensure(print)
+        cluster.create(["probe"])
+        cluster.remove(["probe"])
+    except ControlError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        print(f"SKIPPED: the cluster's tests, for want of containers: {error}")
+        return
+    _say("molecule test")
+    try:
+        _tool("molecule", "test", MOLECULE_GLOB="tests/molecule/*/molecule.yml")
+    finally:
+        cluster.destroy()
+        image.remove()
+
+
+def everything() -> None:
+    """Run all tests; in a cluster of their own, so that one that `make up` made is left alone."""
+    lint()
+    unit()
+    # Read when control.project is imported, hence a process of its own.
+    test = ["python3", "-m", "control", "test", "--only", "containers"]
+    status = subprocess.run(
+        test, cwd=ROOT, env={**os.environ, "CLUSTER": _TEST_CLUSTER}, check=False
+    ).returncode
+    if status:
+        raise ControlError(f"the cluster's tests failed (exit status {status}); see above")
+
+
+def _redis_server() -> Path:
+    """Return a redis-server program, without the service that the package redis-server would start."""
+    if found := shutil.which("redis-server"):
+        return Path(found)
+    apt_install("redis-tools")
+    # Debian's redis-server is this same program under its other name.
+    link = CACHE / "bin" / "redis-server"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to("/usr/bin/redis-check-rdb")
+    return link
+
+
+def _say(what: str) -> None:
+    print(f"\n── {what}", flush=True)
+
+
+def _tool(name: str, *arguments: str, **variables: str) -> None:
+    path = f"{VENV / 'bin'}:{os.environ['PATH']}"
+    command = [str(VENV / "bin" / name), *arguments]
+    status = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": path, **variables}, check=False
+    ).returncode
+    if status:
+        raise ControlError(f"{name}: found faults (exit status {status}); see above")

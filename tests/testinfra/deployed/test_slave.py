@@ -1,0 +1,55 @@
+"""A slave: its workers, their sandbox, and what somebody who logs in finds."""
+
+import time
+
+import pytest
+
+testinfra_hosts = ["ansible://slaves"]
+
+UNIT = "tieba-crawler@1.service"
+
+
+def test_one_worker_per_core(host):
+    running = host.check_output("systemctl list-units --state=running --plain --no-legend 'tieba-crawler@*'")
+    assert len(running.splitlines()) == int(host.check_output("nproc"))
+
+
+def test_the_workers_start_with_the_machine(host):
+    assert host.service("tieba-crawler.target").is_enabled
+
+
+def test_the_sandbox_is_tight(exposure):
+    assert exposure(UNIT) <= 2.5
+
+
+def test_a_killed_worker_comes_back(host):
+    with host.sudo():
+        before = host.check_output("systemctl show --property=MainPID --value %s", UNIT)
+        host.check_output("kill -KILL %s", before)
+        for _ in range(60):
+            now = host.check_output("systemctl show --property=MainPID --value %s", UNIT)
+            if now not in ("0", before):
+                return
+            time.sleep(0.5)
+        pytest.fail(host.check_output("journalctl --no-pager --lines=30 --unit=%s", UNIT))
+
+
+@pytest.mark.parametrize("command", ["scrapy list", "tieba status --json", "tieba --help"])
+def test_commands_work_from_any_directory_for_the_ssh_user(host, command):
+    assert host.user().name != "root"
+    done = host.run("cd / && %s" % command)
+    assert done.rc == 0, done.stderr
+
+
+def test_passwords_are_not_readable(host):
+    with host.sudo():
+        config = host.file("/etc/tieba/crawler.json")
+        assert (config.mode & 0o007, config.user, config.group) == (0, "root", "tieba")
+
+
+def test_passwords_are_not_in_the_process_list_or_the_journal(host):
+    variables = host.ansible.get_variables()
+    with host.sudo():
+        seen = host.check_output("ps axeww; journalctl --no-pager --lines=5000")
+    for name in ("redis_crawler_password", "mongodb_crawler_password"):
+        assert variables[name] not in seen
