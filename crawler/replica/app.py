@@ -1,0 +1,260 @@
+"""The stand-in site as an ASGI application: the client API, robots.txt, and /replica/ for people and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from hashlib import md5
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from replica import api, truth
+from replica.faults import HTML, NOT_FOUND_PAGE, Answer, FaultPlan
+from replica.world import (
+    INLINE_COMMENTS,
+    LIST_PAGE_SIZE,
+    THREAD_PAGE_SIZE,
+    Forum,
+    Thread,
+    World,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from replica.config import Config
+
+SALT = "tiebaclient!!!"  # of the client API's signature
+MAX_BODY = 65_536  # bytes of a request
+
+_JSON = "application/json; charset=utf-8"
+_MAX_NUMBER = 2**63 - 1
+_ROBOTS = "User-agent: *\nAllow: /c/f/\nAllow: /robots.txt\nDisallow: /replica/\n"
+_GONE = (4, "贴子可能已被删除")
+
+
+def sign(form: Mapping[str, str]) -> str:
+    """Signature of a form: MD5 of its sorted fields without `sign`, and the salt."""
+    plain = "".join(f"{key}={value}" for key, value in sorted(form.items()) if key != "sign")
+    return md5((plain + SALT).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+
+class _RefusedError(Exception):
+    """The request cannot be answered: outcome, error code, message."""
+
+    def __init__(self, outcome: str, code: int, message: str) -> None:
+        super().__init__(outcome)
+        self.answer = _json(outcome, api.error(code, message))
+
+
+def _json(outcome: str, value: api.Json) -> Answer:
+    return Answer(outcome, 200, _JSON, api.encode(value))
+
+
+def _number(form: Mapping[str, str], name: str, default: int | None = None) -> int:
+    """Read a parameter as a number from 0; what the real server says to other values is not known."""
+    value = form.get(name, "")
+    if not value and default is not None:
+        return default
+    if value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= _MAX_NUMBER:
+        return int(value)
+    raise _RefusedError("bad_parameter", 1, f"参数错误: {name}={value[:40]}")
+
+
+class Site:
+    """State of one stand-in site: content, faults and counters."""
+
+    def __init__(self, config: Config) -> None:
+        self.world = World(config.seed, config.forums)
+        self._latency = config.latency_ms / 1_000
+        self._faults = FaultPlan(config.faults, config.seed)
+        self.reset()
+
+    def reset(self) -> None:
+        """Zero the counters; forget which requests were answered before."""
+        self._since = time.monotonic()
+        self._cpu_since = time.process_time()
+        self._by_kind = Counter({"forum": 0, "thread": 0, "comments": 0})
+        self._by_outcome: Counter[str] = Counter({"ok": 0})
+        self._repeats = 0
+        self._attempts: Counter[str] = Counter()
+        self._answered: set[str] = set()
+
+    def stats(self) -> dict[str, object]:
+        """Give the counters since the last reset."""
+        return {
+            "answers": self._by_kind.total(),
+            "repeats": self._repeats,
+            "by_kind": dict(self._by_kind),
+            "by_outcome": dict(self._by_outcome),
+            "seconds": round(time.monotonic() - self._since, 3),
+            "cpu_seconds": round(time.process_time() - self._cpu_since, 3),
+        }
+
+    async def answer(self, kind: str, body: bytes, client: str) -> Answer:
+        """Answer one request of the client API."""
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        answer = self._answer(kind, body, client)
+        self._by_kind[kind] += 1
+        self._by_outcome[answer.outcome] += 1
+        return answer
+
+    def _answer(self, kind: str, body: bytes, client: str) -> Answer:
+        limited = self._faults.over_limit(kind, client, time.monotonic())
+        if limited is not None:
+            return limited
+        try:
+            form = dict(
+                parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
+            )
+        except ValueError:  # too many fields
+            form = {}
+        given = form.get("sign", "")
+        if given.lower() != sign(form):
+            return _json("bad_sign", api.error(110001, "未知错误"))
+        try:
+            request, content = self._route(kind, form)
+        except _RefusedError as refused:
+            return refused.answer
+        self._attempts[request] += 1
+        try:
+            answer = self._faults.fault(request, self._attempts[request]) or _json("ok", content())
+        except _RefusedError as refused:
+            answer = refused.answer
+        if answer.outcome in {"ok", "deleted"}:
+            self._repeats += request in self._answered
+            self._answered.add(request)
+        return answer
+
+    def _route(self, kind: str, form: Mapping[str, str]) -> tuple[str, Callable[[], api.Json]]:
+        """Check the parameters; give the logical request's name and what makes its answer."""
+        page = max(1, _number(form, "pn", 1))  # the first page is 1, or 0 for some clients
+        if kind == "forum":
+            size = min(100, max(1, _number(form, "rn", LIST_PAGE_SIZE)))
+            name = form.get("kw", "")
+            return f"forum {size} {page} {name}", lambda: api.forum_page(self._forum(name), page, size)
+        thread_id = _number(form, "kz")
+        if kind == "thread":
+            size = min(30, max(2, _number(form, "rn", THREAD_PAGE_SIZE)))
+            inline = min(INLINE_COMMENTS, _number(form, "floor_rn", INLINE_COMMENTS))
+            if not _number(form, "with_floor", 0):
+                inline = 0
+            return f"thread {thread_id} {size} {inline} {page}", lambda: api.thread_page(
+                self._thread(thread_id), page, size, inline
+            )
+        post_id = _number(form, "pid")
+        return f"comments {thread_id} {post_id} {page}", lambda: self._comment_page(thread_id, post_id, page)
+
+    def _forum(self, name: str) -> Forum:
+        forum = self.world.forum(name)
+        if forum is None:
+            # No capture of the real answer exists: code and message are invented.
+            raise _RefusedError("no_forum", 340001, f"您访问的贴吧不存在: {name[:40]}")
+        return forum
+
+    def _thread(self, thread_id: int) -> Thread:
+        thread = self.world.thread(thread_id)
+        if thread is None or thread.is_deleted:
+            raise _RefusedError("deleted", *_GONE)
+        return thread
+
+    def _comment_page(self, thread_id: int, post_id: int, page: int) -> api.Json:
+        thread = self._thread(thread_id)
+        floor = thread.floors_by_id.get(post_id)
+        if floor is None:
+            raise _RefusedError("deleted", *_GONE)
+        return api.comment_page(thread, floor, page)
+
+
+class _Endpoint:
+    """ASGI application of one API endpoint; plain ASGI, since every layer in between costs time."""
+
+    def __init__(self, site: Site, kind: str) -> None:
+        self._site = site
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            if len(body) <= MAX_BODY:
+                body += message.get("body", b"")
+            more = message.get("more_body", False)
+        client = scope.get("client")
+        answer = await self._site.answer(self._kind, body[:MAX_BODY], client[0] if client else "")
+        headers = [
+            (b"content-type", answer.content_type.encode()),
+            (b"content-length", str(len(answer.body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+def create_app(config: Config) -> Starlette:
+    """Make the stand-in site with these settings."""
+    site = Site(config)
+
+    async def robots(_: Request) -> Response:
+        return PlainTextResponse(_ROBOTS)
+
+    async def stats(_: Request) -> Response:
+        return JSONResponse(site.stats())
+
+    async def reset(_: Request) -> Response:
+        site.reset()
+        return JSONResponse(site.stats())
+
+    async def ground_truth(request: Request) -> Response:
+        name = request.query_params.get("forum", "")
+        forum = site.world.forum(name)
+        if forum is None:
+            known = ", ".join(item.name for item in site.world.forums)
+            return JSONResponse(
+                {"error": f"forum {name!r} does not exist; there are {known}"}, status_code=404
+            )
+        pages = request.query_params.get("pages", str(forum.pages))
+        if not (pages.isascii() and pages.isdigit() and len(pages) < 10 and int(pages) >= 1):
+            return JSONResponse(
+                {"error": f"pages={pages[:40]!r} is not a whole number from 1"}, status_code=400
+            )
+        return StreamingResponse(_truth_lines(forum, int(pages)), media_type="application/x-ndjson")
+
+    async def not_found(_: Request, __: Exception) -> Response:
+        return Response(NOT_FOUND_PAGE, status_code=404, media_type=HTML)
+
+    return Starlette(
+        routes=[
+            Route("/c/f/frs/page", _Endpoint(site, "forum"), methods=["POST"]),
+            Route("/c/f/pb/page", _Endpoint(site, "thread"), methods=["POST"]),
+            Route("/c/f/pb/floor", _Endpoint(site, "comments"), methods=["POST"]),
+            Route("/robots.txt", robots),
+            Route("/replica/truth", ground_truth),
+            Route("/replica/stats", stats),
+            Route("/replica/reset", reset, methods=["POST"]),
+        ],
+        exception_handlers={404: not_found},
+    )
+
+
+async def _truth_lines(forum: Forum, pages: int) -> AsyncIterator[str]:
+    lines: list[str] = []
+    for record in truth.records(forum, pages):
+        lines.append(truth.encode(record))
+        if len(lines) >= 200:
+            yield "".join(lines)
+            lines.clear()
+            await asyncio.sleep(0)  # other clients go on being served
+    yield "".join(lines)
