@@ -14,7 +14,7 @@ from control.project import INVENTORY, LOG, ROOT, VENV
 from control.terminal import Step
 
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\]")
-_FAILED = re.compile(r"^(?:fatal|failed): \[([^\]]+?)(?: ->[^\]]*)?\][^=]*?(?:=> (?P<result>\{.*\}))?$")
+_FAILED = re.compile(r"^(?:fatal|failed): \[([^\]]+?)(?: ->[^\]]*)?\].*?(?:=> (?P<result>\{.*\}))?$")
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)")
 
 

@@ -29,10 +29,7 @@ def build(python: str, machine: str) -> dict[str, str]:
     """
     if machine not in _MACHINES:
         raise ControlError(f"machine {machine!r}: no wheels for it; use one of {', '.join(_MACHINES)}")
-    digest = hashlib.sha256(f"{python} {machine}".encode())
-    for path in _inputs():
-        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    release = digest.hexdigest()[:12]
+    release = identify(python, machine)
     archive = CACHE / "releases" / f"tieba-{release}-cp{python.replace('.', '')}-{machine}.tar"
     if not archive.exists():
         archive.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +41,14 @@ def build(python: str, machine: str) -> dict[str, str]:
                     tar.add(path, path.name)
         partial.replace(archive)
     return {"release": release, "archive": str(archive)}
+
+
+def identify(python: str, machine: str) -> str:
+    """Return the release's id: a hash of all that goes into its archive."""
+    digest = hashlib.sha256(f"{python} {machine}".encode())
+    for path in _inputs():
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _inputs() -> list[Path]:

@@ -1,6 +1,7 @@
 """`make up`: from nothing to a finished crawl, going on where an interrupted run stopped."""
 
 import os
+import platform
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,11 @@ def whole_number(name: str, value: str, low: int, high: int) -> int:
 
 def up(work: Work) -> int:
     """Bring the cluster up, crawl, and return the exit status of the report."""
+    if platform.system() != "Linux":
+        raise ControlError(
+            f"system {platform.system()}: containers with systemd need Linux (Debian 12+, Ubuntu 22.04+); "
+            "use `vagrant up` here"
+        )
     prepare("control")
     slaves = work.slaves or len(cluster.slaves()) or 2
     if surplus := _surplus(slaves):
@@ -170,7 +176,10 @@ def _surplus(slaves: int) -> list[str]:
 
 
 def _crawls(slave: str) -> bool:
-    return run(*cluster.ssh(slave, "systemctl", "is-active", "tieba-crawler.target"), check=False).returncode == 0
+    return (
+        run(*cluster.ssh(slave, "systemctl", "is-active", "tieba-crawler.target"), check=False).returncode
+        == 0
+    )
 
 
 def _is_running() -> bool:

@@ -1,0 +1,107 @@
+"""The control side: what users can get wrong, and what must not change by itself."""
+
+import json
+
+import pytest
+
+from control import ansible, cluster, release, up
+from control.process import ControlError, last_line, run
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("PAGES", value) for value in ("0", "many", "-1", "1.5", "٣")),
+        *(("SLAVES", value) for value in ("0", "51")),
+        ("TARGET", "mirror"),
+    ],
+)
+def test_a_wrong_value_is_named_with_a_way_out(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ControlError) as caught:
+        up.Work.from_environment()
+    message = str(caught.value)
+    assert f"{name}={value}" in message
+    assert "\n" not in message
+    assert "for example" in message or "use " in message
+
+
+def test_make_passes_what_was_not_given_as_empty(monkeypatch):
+    for name in ("FORUM", "PAGES", "SLAVES", "TARGET"):
+        monkeypatch.setenv(name, "")
+    assert up.Work.from_environment() == up.Work("聊天", 20, None, "replica")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('fatal: [slave1]: FAILED! => {"changed": false, "msg": "no\\n  room"}', "slave1: no room"),
+        ('fatal: [slave1 -> localhost]: FAILED! => {"msg": "no wheels"}', "slave1: no wheels"),
+        (
+            'fatal: [master]: UNREACHABLE! => {"msg": "Connection refused", "unreachable": true}',
+            "master: Connection refused",
+        ),
+        ('failed: [master] (item=x) => {"msg": "x is wrong"}', "master: x is wrong"),
+        (
+            "[ERROR]: the playbook: nowhere.yml could not be found",
+            "[ERROR]: the playbook: nowhere.yml could not be found",
+        ),
+    ],
+)
+def test_a_failed_playbook_is_one_line(line, said):
+    assert ansible._reason(["PLAY [x] ***\n", f"{line}\n", "PLAY RECAP ***\n"]) == said
+
+
+def test_a_failing_program_is_one_line_with_what_it_said_last():
+    with pytest.raises(ControlError, match="sh: no such thing"):
+        run("sh", "-c", "echo first; echo no such thing >&2; exit 3")
+
+
+def test_a_missing_program_is_named():
+    with pytest.raises(ControlError, match="no-such-program-anywhere: no such program"):
+        run("no-such-program-anywhere")
+
+
+def test_last_line_skips_blank_lines():
+    assert last_line("a\nb\n\n  \n") == "b"
+    assert last_line("") == "no output"
+
+
+def test_a_machine_without_wheels_is_refused():
+    with pytest.raises(ControlError, match="machine 'riscv64': no wheels"):
+        release.build("3.11", "riscv64")
+
+
+def test_the_release_id_follows_what_is_in_it(tmp_path, monkeypatch):
+    """A changed source file, and nothing else, makes another release."""
+    inputs = [tmp_path / "a.py", tmp_path / "b.py"]
+    for path in inputs:
+        path.write_text("x = 1\n")
+    monkeypatch.setattr(release, "ROOT", tmp_path)
+    monkeypatch.setattr(release, "_inputs", lambda: inputs)
+    first = release.identify("3.11", "x86_64")
+    assert release.identify("3.11", "x86_64") == first
+    assert release.identify("3.12", "x86_64") != first
+    inputs[0].write_text("x = 2\n")
+    assert release.identify("3.11", "x86_64") != first
+
+
+def test_capabilities_are_those_this_machine_has(monkeypatch, tmp_path):
+    status = tmp_path / "status"
+    status.write_text("Name:\tx\nCapBnd:\t0000000000000003\n")
+    monkeypatch.setattr(cluster, "Path", lambda _: status)
+    assert cluster._own_capabilities() == ["CHOWN", "DAC_OVERRIDE"]
+
+
+def test_an_unknown_node_is_answered_with_those_there_are(monkeypatch):
+    monkeypatch.setattr(cluster, "nodes", lambda: [cluster.Node("master", running=True, port=1)])
+    with pytest.raises(ControlError, match=r"NODE=slave9: no such node is running; there are master"):
+        cluster.ssh("slave9")
+
+
+def test_the_inventory_is_json_that_ansible_takes(monkeypatch):
+    there = [cluster.Node(name, running=True, port=2200) for name in ("master", "slave1", "site")]
+    monkeypatch.setattr(cluster, "nodes", lambda: [*there, cluster.Node("slave2", running=False, port=None)])
+    listed = json.loads(json.dumps(cluster.inventory()))
+    assert listed["slaves"]["hosts"] == ["slave1"]
+    assert listed["_meta"]["hostvars"]["slave1"]["ansible_host"] == "127.0.0.1"
