@@ -1,4 +1,4 @@
-"""The stand-in site as an ASGI application: the client API, robots.txt, and /replica/ for people and tests."""
+"""The stand-in site as an ASGI application: the client API, robots.txt, /replica/ for people and tests."""
 
 from __future__ import annotations
 

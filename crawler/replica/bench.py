@@ -1,8 +1,8 @@
-"""Measures how many answers per second the stand-in site gives: it must never be what a crawl's figures measure.
+"""Measures how many answers per second the stand-in site gives, which must never be what limits a crawl.
 
-The server runs in a process of its own; this one drives it over keep-alive connections with the requests of a
-whole crawl in a crawl's order: list pages, then thread pages and comment pages. The client needs a core too, so
-the figure that counts is answers per second of the server's processor time.
+The server runs in a process of its own; this one drives it over keep-alive connections with the requests
+of a whole crawl in a crawl's order: list pages, then each thread's pages and comment pages. The client
+needs a core too, so the figure that counts is answers per second of the server's processor time.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Result:
     bytes: int
     requests_of_one_crawl: int
     by_kind: dict[str, int]
+    by_outcome: dict[str, int]
 
     @property
     def answers_per_second(self) -> float:
@@ -59,7 +60,7 @@ class Result:
 
     def to_text(self) -> str:
         """Lines for people."""
-        kinds = ", ".join(f"{count} {kind}" for kind, count in self.by_kind.items())
+        kinds = ", ".join(f"{count} {kind}" for kind, count in {**self.by_kind, **self.by_outcome}.items())
         return (
             f"{self.answers_per_second:,.0f} answers/s over {self.seconds:.1f} s ({kinds};"
             f" {self.bytes / self.answers / 1_000:.1f} kB each)\n"
@@ -76,8 +77,7 @@ def run(config: Config, config_file: Path | None, seconds: float, connections: i
         command += ["--config", str(config_file)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
     try:
-        assert server.stdout is not None
-        line = server.stdout.readline()  # printed once it listens, or closed because it ended
+        line = server.stdout.readline() if server.stdout else ""  # printed once it listens; '' if it ended
         if " at http://" not in line:
             raise ConfigError("the server did not start; see the line above")
         port = int(line.split(" at http://")[1].split()[0].rsplit(":", 1)[1])
@@ -109,8 +109,16 @@ async def _drive(config: Config, port: int, seconds: float, connections: int) ->
     await asyncio.gather(*(work() for _ in range(connections)))
     elapsed = time.monotonic() - started
     stats = json.loads(await _exchange_once(port, _head("GET", "/replica/stats", b"")))
+    if stats["answers"] == 0:
+        raise ConfigError("no answer came within the measured time; set latency_ms lower or measure longer")
     return Result(
-        stats["answers"], round(elapsed, 3), stats["cpu_seconds"], received, len(requests), stats["by_kind"]
+        stats["answers"],
+        round(elapsed, 3),
+        stats["cpu_seconds"],
+        received,
+        len(requests),
+        stats["by_kind"],
+        stats["by_outcome"],
     )
 
 

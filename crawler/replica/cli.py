@@ -18,7 +18,7 @@ from replica.config import CONFIG_HELP, Config, ConfigError, load
 from replica.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _BACKLOG = 2_048  # connections that wait to be accepted
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tieba-replica",
-        description="A stand-in for Tieba's client API (tiebac.baidu.com), to try a crawler without the internet.",
+        description="A stand-in for Tieba's client API (tiebac.baidu.com), to try a crawler offline.",
         epilog="example: tieba-replica serve --port 8080",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _whole(low: int, high: int) -> type[int]:
+def _whole(low: int, high: int) -> Callable[[str], int]:
     def convert(value: str) -> int:
         try:
             number = int(value)
@@ -101,7 +101,7 @@ def _whole(low: int, high: int) -> type[int]:
             raise argparse.ArgumentTypeError(f"{value!r} is not a whole number from {low} to {high}")
         return number
 
-    return convert  # type: ignore[return-value]
+    return convert
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -119,8 +119,12 @@ def _serve(options: argparse.Namespace) -> int:
     listener = _listen(config.host, config.port)
     host, port = listener.getsockname()[:2]
     app = create_app(config)
-    names = ", ".join(f"{forum.name} ({forum.pages} pages)" for forum in config.forums)
-    print(f"tieba-replica: serving {names} at http://{host}:{port} with seed {config.seed}", flush=True)
+    names = ", ".join(f"{forum.name} ({forum.pages})" for forum in config.forums)
+    shown = f"[{host}]" if ":" in host else host
+    print(
+        f"tieba-replica: serving {names} at http://{shown}:{port} with seed {config.seed}",
+        flush=True,
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -1,4 +1,4 @@
-"""Settings of the stand-in site: a JSON file; every key is optional, unknown keys and wrong types are errors."""
+"""Settings of the stand-in site: a JSON file, every key optional; unknown keys and wrong types are errors."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class ConfigError(ValueError):
 class Faults:
     """What goes wrong, and how often. Everything is off by default.
 
-    A share (0 to 1) is the share of logical requests (endpoint and parameters) to which it happens, chosen by the seed; it
-    happens to the first attempt only, so a retry succeeds. A rate is answers per second for each client address, 0 for no limit.
+    A share (0 to 1) is that of logical requests (endpoint and parameters), chosen by the seed, whose
+    first attempt goes wrong: a retry succeeds. A rate is answers per second for each client address, 0
+    for no limit.
     """
 
     threads_rate: float = 0.0

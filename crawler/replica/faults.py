@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: rate limits, verification pages, server errors. The shapes are those of TIEBA.md, section 2d."""
+"""What goes wrong on purpose: rate limits, verification pages, server errors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _MAX_BUCKETS = 4_096
 # Invented pages with the marks by which the real ones are recognised.
 NOT_FOUND_PAGE = (
     '<!DOCTYPE html>\n<html>\n<head>\n<meta charset="UTF-8">\n<title>贴吧404</title>\n</head>\n'
-    '<body><div id="errorText"><h1 class="main-title">很抱歉，您访问的页面暂时无法打开。</h1></div></body>\n</html>\n'
+    '<body><div id="errorText"><h1 class="main-title">很抱歉，您访问的页面暂时无法打开。</h1></div></body>\n'
+    "</html>\n"
 ).encode()
 VERIFICATION_PAGE = (
-    '<!DOCTYPE html>\n<html lang="zh">\n<head>\n<meta charset="UTF-8">\n<title>百度安全验证</title>\n</head>\n<body>\n'
+    '<!DOCTYPE html>\n<html lang="zh">\n<head>\n<meta charset="UTF-8">\n<title>百度安全验证</title>\n'
+    "</head>\n<body>\n"
     '<script>window.BIOC_OPTIONS = {"host": "https://seccaptcha.baidu.com", "page": "replica"};</script>\n'
     "</body>\n</html>\n"
 ).encode()

@@ -1,19 +1,21 @@
-"""What a perfect crawler stores after crawling some list pages completely: DESIGN's records, from the data model alone.
+"""What a perfect crawler stores after crawling some list pages completely, told by the data model alone.
 
 Conventions:
 
-- Times are ISO 8601 in UTC. A field that the client API does not tell is left out: `Post.client` always, `ip_place` of
-  authors whose place is not shown, `author_id` of authors whose id is 0, `reply_to_name` where nobody is named.
+- The records and fields are the crawler's, times in ISO 8601 and UTC. A field that the client API
+  does not tell is left out: `client` always, `ip_place` of authors whose place is not shown,
+  `author_id` of authors whose id is 0, `reply_to_name` where nobody is named.
 - `author_name` is the user name; where that is empty, the name that is shown (`name_show`).
-- `Thread.reply_count` is the number that lists show: without floor 1. A thread page's `reply_num` is one more.
+- A thread's `reply_count` is the number in lists: without floor 1. A thread page's `reply_num` is one more.
 - Threads come once however often they are listed; promoted entries (no id, or id 1) are no threads. A deleted
   thread has `deleted: true` and only what the list shows: no `first_post_id`, neither posts nor comments.
-- `Post.text` is the text of all pieces joined without separator; an emoji is its name in brackets, links, names
-  (@…) and videos are their text; pictures and voice add nothing. `images` are the pictures' `origin_src`, in order.
+- A post's `text` is the text of all pieces joined without separator; an emoji is its name in
+  brackets; links, names (@…) and videos are their text; pictures and voice add nothing. `images`
+  are the `origin_src` in order.
 - A floor that comes again as first of the next page has another number there. Which sighting is stored last
   depends on the order of the answers, so that `floor` is left out for such floors.
 - `comment_count` is the number of comments; a crawler has to fetch comment pages where fewer came inline.
-- `Comment.text` has no "回复 X :"; X is `reply_to_name`.
+- A comment's `text` has no "回复 X :"; X is `reply_to_name`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The stand-in site's data model: which forums, threads, floors, comments and users exist.
 
-Everything follows from one seed and the forums' settings. A thread is made when it is first asked for, from a
-random generator seeded with (seed, number of the thread), so that the order of requests changes nothing. It has what
-crawlers of the real site stumble over: short list pages in the middle, threads listed twice on neighbouring pages,
-promoted entries, deleted threads and floors, a floor that two pages show, users without a name.
+Everything follows from one seed and the forums' settings. A thread is made when it is first asked for,
+from a random generator seeded with (seed, number of the thread), so the order of requests changes
+nothing. The content has what crawlers of the real site stumble over: short list pages in the middle,
+threads listed twice on neighbouring pages, promoted entries, deleted threads and floors, a floor that two
+pages show, users without a name.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_FLOORS = 600  # of one thread
 _MAX_COMMENTS = 3_000  # of one thread
 _MAX_FLOOR_COMMENTS = 120
 
-# Ids of the real magnitude. Threads are numbered across forums; each owns a block of ids for floors and comments.
+# Ids of the real magnitude. Threads are numbered across forums; each owns a block of ids for its posts.
 _FORUM_THREADS = MAX_LIST_PAGES * LIST_PAGE_SIZE
 _FIRST_THREAD_ID = 10_000_000_000
 _THREAD_ID_STEP = 97
@@ -166,7 +167,7 @@ class Thread:
                 left -= comments
             inline = min(comments, INLINE_COMMENTS)
             if comments > 1 and draw() < 0.65:
-                # As on the real site: the inline list may be shorter than both the limit and the number of comments.
+                # As on the real site: fewer may come inline than both the limit and the number of comments.
                 inline = max(1, inline - 1 - int(draw() * 2))
             shapes.append(FloorShape(is_deleted, comments, inline, is_repeated=False))
         if self.index == 4 and count > 1:  # every forum has a floor with three pages of comments
@@ -268,7 +269,7 @@ class Forum:
         self.post_count = int(self.thread_count * floors_per_thread * 1.7)
 
     def _draw_entries(self, random: Random) -> list[int]:
-        """Draw the list's order: indexes of threads, HIDDEN or PROMOTED; pages of any size are slices of it."""
+        """Draw the list's order: indexes of threads, HIDDEN or PROMOTED. Pages are slices of it."""
         draw = random.random
         entries: list[int] = []
         thread = 0
@@ -376,7 +377,7 @@ class World:
         return user
 
     def random_pieces(self, draw: Draw, images: float) -> tuple[Piece, ...]:
-        """Draw a floor's content; a share of `images` has pictures. Text never begins or ends with white space."""
+        """Draw a floor's content; a share of `images` has pictures. Text has no white space at its ends."""
         kind = draw()
         pieces: list[Piece] = []
         if kind >= images * 0.1:  # else: nothing but pictures
