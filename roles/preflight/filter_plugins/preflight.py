@@ -1,0 +1,169 @@
+"""Checks of settings and machines that argument_specs cannot say; every error is one line for the user."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_TRUTHS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
+_MISSING = object()
+
+
+def _is_int(value: Any) -> bool:
+    return not isinstance(value, bool) and re.fullmatch(r"-?\d+", str(value).strip()) is not None
+
+
+def _is_float(value: Any) -> bool:
+    return not isinstance(value, bool) and re.fullmatch(r"-?\d+(\.\d+)?", str(value).strip()) is not None
+
+
+# type in argument_specs -> (is the value one?, how to say what is expected)
+_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (_is_int, "a whole number"),
+    "float": (_is_float, "a number"),
+    "bool": (lambda v: isinstance(v, bool) or str(v).lower() in _TRUTHS, "true or false"),
+    "str": (lambda v: isinstance(v, (str, int, float)) and not isinstance(v, bool), "text"),
+    "path": (lambda v: isinstance(v, str), "a path"),
+    "list": (lambda v: isinstance(v, (list, tuple)), "a list"),
+    "dict": (lambda v: isinstance(v, Mapping), "a dictionary"),
+}
+
+
+def setting_errors(
+    hostvars: Mapping[str, Any],
+    hosts: Iterable[str],
+    roles_dir: str,
+    limits: Mapping[str, list[float]],
+    shared: Mapping[str, Any],
+) -> list[str]:
+    """Return one line for each public variable with a wrong type, a value out of range, or an unknown name.
+
+    The roles' argument_specs are read from `roles_dir`; `limits` says the least and greatest value of a variable,
+    `shared` holds specifications of variables without a role's prefix.
+    """
+    options = dict(shared)
+    prefixes = []
+    for file in sorted(Path(roles_dir).glob("*/meta/argument_specs.yml")):
+        prefixes.append(file.parents[1].name + "_")
+        for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"].values():
+            options.update(entry.get("options") or {})
+    where: dict[str, list[str]] = {}
+    for host in hosts:
+        variables = hostvars[host]
+        for name in variables:
+            if name not in options and name.startswith(tuple(prefixes)):
+                close = difflib.get_close_matches(name, options, 1)
+                hint = f"did you mean {close[0]}?" if close else "remove it"
+                where.setdefault(f"{name}: there is no such variable; {hint}", []).append(host)
+        for name, option in options.items():
+            if name in variables and (error := _error(name, variables[name], option, limits)):
+                where.setdefault(error, []).append(host)
+    hosts = list(hosts)
+    return [error if names == hosts else f"{error} (on {', '.join(names)})" for error, names in where.items()]
+
+
+def _error(name: str, value: Any, option: Mapping[str, Any], limits: Mapping[str, list[float]]) -> str | None:
+    shown = "(not shown)" if option.get("no_log") else repr(value)
+    fits, expected = _TYPES[option.get("type", "str")]
+    if choices := option.get("choices"):
+        expected = " or ".join(str(choice) for choice in choices)
+    if name in limits:
+        low, high = limits[name]
+        expected += f" from {low} to {high}"
+    wrong = f"{name} is {shown}: it must be {expected}"
+    if not fits(value) or (choices and value not in choices):
+        return wrong
+    if name in limits and not limits[name][0] <= float(value) <= limits[name][1]:
+        return wrong
+    if option.get("type") == "list" and option.get("elements") == "dict":
+        for item in value:
+            fields = option.get("options", {})
+            if not isinstance(item, Mapping):
+                return f"{name} holds {item!r}: each entry must be a dictionary with {', '.join(fields)}"
+            for key, field in fields.items():
+                entry = item.get(key, _MISSING)
+                if entry is _MISSING and field.get("required"):
+                    return f"{name} holds an entry without {key}: each one needs {', '.join(fields)}"
+                if entry is not _MISSING and (error := _error(key, entry, field, limits)):
+                    return f"{name}: {error}"
+    return None
+
+
+def group_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], target: str) -> list[str]:
+    """Return one line for each thing that is wrong with the inventory's groups and addresses."""
+    errors = []
+    masters, slaves = groups.get("master", []), groups.get("slaves", [])
+    if len(masters) != 1:
+        errors.append(f"group master holds {', '.join(masters) or 'no machine'}: exactly one is needed")
+    if not slaves:
+        errors.append("group slaves holds no machine: at least one is needed")
+    if target == "replica" and not groups.get("site"):
+        errors.append("tieba_target is replica, but group site holds no machine: name one, or use -e tieba_target=live")
+    seen: dict[str, str] = {}
+    for host in groups["all"]:
+        variables = hostvars[host]
+        address = next((variables[name] for name in ("node_address", "ansible_host") if name in variables), host)
+        if address in seen:
+            errors.append(f"node_address of {host} is {address}, as that of {seen[address]}: each machine needs its own")
+        seen[address] = host
+    return errors
+
+
+def machine_errors(
+    hostvars: Mapping[str, Any],
+    groups: Mapping[str, list[str]],
+    hosts: Iterable[str],
+    needs: Mapping[str, Any],
+) -> list[str]:
+    """Return one line for each of `hosts` that cannot be used, and why; their facts are in `hostvars`.
+
+    `needs` names the supported systems, the least memory and disk, and, for each group, its ports and the units that may have them.
+    """
+    errors = []
+    hostnames: dict[str, str] = {}
+    for host in hosts:
+        variables = hostvars[host]
+        gathered = variables["__preflight_setup"]
+        if gathered.get("unreachable"):
+            address = f"{variables.get('ansible_host', host)}:{variables.get('ansible_port', 22)}"
+            reason = (str(gathered.get("msg", "")).strip().splitlines() or ["no answer"])[-1]
+            errors.append(f"{host} does not answer at {address}: {reason}; start it, or check its address, user and key")
+            continue
+        facts = variables["ansible_facts"]
+        version = facts["distribution_version" if facts["distribution"] == "Ubuntu" else "distribution_major_version"]
+        system = f"{facts['distribution']} {version}"
+        if system not in needs["systems"]:
+            errors.append(f"{host} runs {system}: supported are {', '.join(needs['systems'])}")
+        if facts["service_mgr"] != "systemd":
+            errors.append(f"{host} is run by {facts['service_mgr']}: systemd is needed")
+        memory, least = facts["memtotal_mb"], int(needs["memory_mb"])
+        if memory < least:
+            errors.append(f"{host} has {memory} MiB of memory: {least} is needed (preflight_min_memory_mb)")
+        node = facts["node"]
+        free, least = node["disk_free_mb"], int(needs["disk_mb"])
+        if not node["release"] and free < least:
+            errors.append(f"{host} has {free} MiB of free disk: {least} is needed (preflight_min_disk_mb)")
+        for group, listeners in needs["ports"].items():
+            for port, variable, unit in listeners if host in groups.get(group, []) else []:
+                owner = node["listeners"].get(str(port))
+                if owner and owner != unit:
+                    errors.append(f"{host}: port {port} is taken by {owner}: stop it, or set {variable}")
+        if host in groups.get("master", []) and not node["avx"]:
+            errors.append(f"{host} has a processor without AVX, which MongoDB needs: use another machine or CPU model")
+        if (name := facts["hostname"]) in hostnames:
+            errors.append(f"{host} has the hostname {name}, as {hostnames[name]} has: each machine needs its own")
+        hostnames[facts["hostname"]] = host
+    return errors
+
+
+class FilterModule:
+    """The filters, by name."""
+
+    def filters(self) -> dict[str, Callable[..., list[str]]]:
+        """Return name -> function."""
+        return {"setting_errors": setting_errors, "group_errors": group_errors, "machine_errors": machine_errors}
