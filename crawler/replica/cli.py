@@ -119,7 +119,7 @@ def _serve(options: argparse.Namespace) -> int:
     listener = _listen(config.host, config.port)
     host, port = listener.getsockname()[:2]
     app = create_app(config)
-    names = ", ".join(f"{forum.name} ({forum.pages})" for forum in config.forums)
+    names = ", ".join(f"{forum.name} ({forum.pages} list pages)" for forum in config.forums)
     shown = f"[{host}]" if ":" in host else host
     print(
         f"tieba-replica: serving {names} at http://{shown}:{port} with seed {config.seed}",

@@ -48,6 +48,11 @@ _FORUM, _HEAD, _BODY, _USER = range(4)
 
 Draw = Callable[[], float]  # random() of a generator: 0 <= x < 1
 
+# Places of threads by which every forum, however small, has each kind of trap.
+_TALKATIVE = 4  # its second floor has three pages of comments
+_LONG = 5  # many pages, a floor of the first one comes again on the second
+_DELETED = 9
+
 HIDDEN, PROMOTED = -1, -2  # entries of Forum.entries that are no thread
 
 
@@ -134,8 +139,8 @@ class Thread:
         draw = random.random
         self.is_pinned = index < forum.pinned
         self.is_good = self.is_pinned or draw() < 0.03
-        # Index 9 is always deleted, so that every forum of one page has a deleted thread.
-        self.is_deleted = not self.is_pinned and (draw() < 0.015 or index == 9)
+        is_unlucky = draw() < 0.015
+        self.is_deleted = index == _DELETED or (is_unlucky and index > _LONG)
         self.author = world.random_user(draw)
         title = text.TITLES[int(draw() * len(text.TITLES))]
         self.title = title.format(topic=text.TOPICS[int(draw() * len(text.TOPICS))])
@@ -153,13 +158,15 @@ class Thread:
         draw = random.random
         mean = self.forum.floors_per_thread
         factor = math.exp(_FLOORS_SIGMA * _normal(random) - _FLOORS_SIGMA**2 / 2)
-        if self.index == 5:  # every forum has a long thread
+        if self.index == _LONG:
             factor = 18.0
         count = min(MAX_FLOORS, 1 + int(factor * max(mean - 0.5, 0)))
+        if self.index == _TALKATIVE:
+            count = max(count, 2)
         shapes = [FloorShape(is_deleted=False, comments=0, inline=0, is_repeated=False)]
         left = _MAX_COMMENTS
-        for _ in range(1, count):
-            is_deleted = draw() < 0.04
+        for number in range(2, count + 1):
+            is_deleted = draw() < 0.04 and number % THREAD_PAGE_SIZE > 0
             comments = 0
             if draw() < 0.33 and not is_deleted:
                 comments = 1 + int(math.exp(_COMMENTS_MU + _COMMENTS_SIGMA * _normal(random)))
@@ -170,7 +177,7 @@ class Thread:
                 # As on the real site: fewer may come inline than both the limit and the number of comments.
                 inline = max(1, inline - 1 - int(draw() * 2))
             shapes.append(FloorShape(is_deleted, comments, inline, is_repeated=False))
-        if self.index == 4 and count > 1:  # every forum has a floor with three pages of comments
+        if self.index == _TALKATIVE:
             shapes[1] = FloorShape(is_deleted=False, comments=75, inline=INLINE_COMMENTS, is_repeated=False)
         self._mark_repeated(shapes, draw)
         return tuple(shapes)
@@ -181,7 +188,9 @@ class Thread:
         for index, shape in enumerate(shapes):
             slot += 1
             is_last_of_page = slot % THREAD_PAGE_SIZE == 0
-            if is_last_of_page and not shape.is_deleted and index + 1 < len(shapes) and draw() < 0.6:
+            if not is_last_of_page or shape.is_deleted or index + 1 == len(shapes):
+                continue
+            if draw() < 0.6 or self.index == _LONG:
                 shapes[index] = shape._replace(is_repeated=True)
                 slot += 1
 
