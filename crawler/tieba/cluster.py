@@ -1,0 +1,103 @@
+"""What the parts of one worker share: configuration, the job in Redis, the store, and the worker's own counts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections import Counter, deque
+from time import monotonic
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from frontier.connection import Patience, connect
+from frontier.job import Job
+from frontier.slots import Slots
+from tieba import serializer
+from tieba.storage.mongodb import MongoStore
+
+if TYPE_CHECKING:
+    from scrapy import Request
+    from scrapy.crawler import Crawler
+
+    from tieba.config import Config
+    from tieba.storage import Store
+
+RATE_SECONDS = 10.0  # over which a worker's rate is measured
+
+logger = logging.getLogger(__name__)
+
+
+class Counts:
+    """What a worker did: for good since its start, and not yet reported."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.pages = 0
+        self.outcomes: Counter[str] = Counter()
+        self._recent: deque[float] = deque()
+
+    def count(self, outcome: str, *, final: bool) -> None:
+        """Count one answer; `final` when nothing more is to be done for its request."""
+        self.outcomes[outcome] += 1
+        if final:
+            self.done += 1
+            self.pages += 1
+            self._recent.append(monotonic())
+
+    def rate(self) -> float:
+        """Requests done per second, over the last seconds."""
+        start = monotonic() - RATE_SECONDS
+        while self._recent and self._recent[0] < start:
+            self._recent.popleft()
+        return len(self._recent) / RATE_SECONDS
+
+    def take_unreported(self) -> tuple[int, dict[str, int]]:
+        """Give pages and outcomes since the last call."""
+        pages, outcomes = self.pages, dict(self.outcomes)
+        self.pages = 0
+        self.outcomes.clear()
+        return pages, outcomes
+
+
+class Cluster:
+    """The connections of one worker to what it shares with the others."""
+
+    _of_crawlers: WeakKeyDictionary[Crawler, Cluster] = WeakKeyDictionary()
+
+    def __init__(self, crawler: Crawler) -> None:
+        config: Config = crawler.settings["TIEBA_CONFIG"]
+        self.config = config
+        self.host = socket.gethostname()
+        self.worker = f"{self.host}:{os.getpid()}"
+        self.redis = connect(config.redis_url)
+        self.patience = Patience()
+        self.job = Job(self.redis, config.job)
+        self.slots = Slots(self.redis, config.job)
+        self.store: Store = MongoStore(config.mongodb_url)
+        self.counts = Counts()
+        self.state = "none"  # of the crawl, as last heard
+        self._crawler = crawler
+
+    @classmethod
+    def of(cls, crawler: Crawler) -> Cluster:
+        """The one of a crawler."""
+        if crawler not in cls._of_crawlers:
+            cls._of_crawlers[crawler] = cls(crawler)
+        return cls._of_crawlers[crawler]
+
+    async def put_back(self, request: Request, seconds: float) -> None:
+        """Let some worker do a request later."""
+        payload = serializer.dumps(request.to_dict(spider=self._crawler.spider))
+        await self.patience(lambda: self.job.delay(seconds, request.priority, payload))
+
+    async def give_up(self, request: Request, reason: str) -> None:
+        """Record that a request is given up."""
+        shown = request.meta.get("target") or request.url
+        logger.error("Gave up %s: %s", shown, reason)
+        await self.patience(lambda: self.job.fail(shown, reason))
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        await self.store.close()
+        await self.redis.aclose()

@@ -1,0 +1,153 @@
+"""The configuration of every process of a node: a JSON file and the environment over it.
+
+The file is /etc/tieba/crawler.json, or what TIEBA_CONFIG names; TIEBA_<KEY> in capitals overrides a key. Without the
+default file the defaults below hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+DEFAULT_PATH = Path("/etc/tieba/crawler.json")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class ConfigError(Exception):
+    """A mistake in the configuration; the message is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What can be set; rates are requests per second of the whole cluster, per endpoint and outgoing address."""
+
+    job: str = "tieba"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    mongodb_url: str = "mongodb://127.0.0.1:27017/tieba"
+    api_url: str = "http://tiebac.baidu.com"
+    api_client_version: str = "12.20.1.0"
+    egress: str = field(default_factory=socket.gethostname)
+    threads_rate: float = 2.0
+    posts_rate: float = 2.0
+    comments_rate: float = 5.0
+    burst: int = 10
+    concurrent_requests: int = 16
+    download_timeout: float = 30.0
+    obey_robots: bool = True
+    user_agent: str = "tieba-crawler/0.1 (Scrapy)"
+    log_level: str = "INFO"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration; raises ConfigError that names file or variable, key and value."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    named = environ.get("TIEBA_CONFIG")
+    path = Path(named) if named else DEFAULT_PATH
+    if named or _exists(path):
+        for key, value in _read(path).items():
+            values[key] = _checked(key, value, str(path))
+    for key in _KEYS:
+        variable = f"TIEBA_{key.upper()}"
+        if variable in environ:
+            values[key] = _checked(key, _from_text(key, environ[variable]), f"environment {variable}")
+    return Config(**values)
+
+
+_KEYS = {item.name: str(item.type) for item in dataclasses.fields(Config)}
+_TYPE_NAMES = {"str": "a text", "int": "an integer", "float": "a number", "bool": "true or false"}
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; create it or unset TIEBA_CONFIG") from None
+    except PermissionError:
+        raise ConfigError(
+            f"{path}: permission denied; join the group that may read it (tieba) or use sudo"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold one JSON object, not {type(values).__name__}")
+    return values
+
+
+def _from_text(key: str, value: str) -> Any:
+    """Turn a variable's text into the key's type; a text that does not fit comes back as it is."""
+    kind = _KEYS[key]
+    try:
+        if kind == "int":
+            return int(value)
+        if kind == "float":
+            return float(value)
+    except ValueError:
+        return value
+    return _TRUTH.get(value.lower(), value) if kind == "bool" else value
+
+
+def _checked(key: str, value: Any, source: str) -> Any:
+    kind = _KEYS.get(key)
+    if kind is None:
+        raise ConfigError(f"{source}: unknown key {key!r}; known are {', '.join(_KEYS)}")
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value).__name__ != kind:
+        raise ConfigError(f"{source}: {key} must be {_TYPE_NAMES[kind]}, not {value!r}")
+    wrong = _problem(key, value)
+    if wrong:
+        raise ConfigError(f"{source}: {key} must be {wrong}, not {_shown(key, value)}")
+    return value
+
+
+def _problem(key: str, value: Any) -> str | None:
+    """Say what a value of the right type should be instead; None where it is fine."""
+    if key in {"redis_url", "mongodb_url", "api_url"}:
+        schemes = {
+            "redis_url": ("redis", "rediss"),
+            "mongodb_url": ("mongodb", "mongodb+srv"),
+            "api_url": ("http", "https"),
+        }[key]
+        try:
+            parts = urlsplit(value)
+            fits = parts.scheme in schemes and bool(parts.hostname)
+        except ValueError:
+            fits = False
+        if not fits:
+            return f"a URL like {schemes[0]}://host:port"
+        if key == "mongodb_url" and not parts.path.strip("/"):
+            return "a URL with the database in its path, like mongodb://host:27017/tieba"
+        if key == "api_url" and (parts.path.strip("/") or parts.query):
+            return "a URL without a path, like http://host:port"
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not 0 < value < 1_000_000:
+            return "more than 0 and less than 1000000"
+    elif key == "log_level" and value not in LOG_LEVELS:
+        return f"one of {', '.join(LOG_LEVELS)}"
+    elif isinstance(value, str) and not value.strip():
+        return "a text that is not empty"
+    return None
+
+
+def _shown(key: str, value: Any) -> str:
+    return (
+        "a URL with another form"
+        if key in {"redis_url", "mongodb_url"} and "@" in str(value)
+        else repr(value)
+    )

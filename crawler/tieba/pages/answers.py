@@ -1,0 +1,75 @@
+"""What one answer of the site means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from tieba.records import Comment, Forum, Post, Record, Thread, User, to_json
+
+
+class Outcome(str, Enum):
+    """What the site did with a request."""
+
+    OK = "ok"
+    VERIFICATION = "verification"  # captcha or safety page: the address is under suspicion
+    RATE_LIMITED = "rate_limited"
+    DELETED = "deleted"
+    CLOSED = "closed"  # the forum is not open
+    LOGIN_REQUIRED = "login_required"
+    REFUSED = "refused"  # an error code of the site's API
+    UNKNOWN = "unknown"  # nothing recognised: an error, never an empty page
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page stands: its number from 1 and the number of the last one, None where the answer does not say."""
+
+    number: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer: its outcome and, where that is ok, the records in it.
+
+    `error` says in one line why the outcome is not ok. `retry_after` is what the site asks to wait, in seconds.
+    """
+
+    outcome: Outcome
+    kind: str | None = None
+    forum: Forum | None = None
+    thread: Thread | None = None
+    page: Page | None = None
+    has_more: bool = False
+    threads: tuple[Thread, ...] = ()
+    posts: tuple[Post, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    users: tuple[User, ...] = ()
+    error: str | None = None
+    retry_after: float | None = None
+
+    def records(self) -> list[Record]:
+        """Everything there is to store."""
+        single = [record for record in (self.forum, self.thread) if record is not None]
+        return [*single, *self.threads, *self.posts, *self.comments, *self.users]
+
+
+def answer_to_json(answer: Answer) -> dict[str, Any]:
+    """Give the answer as the JSON object that `tieba parse` prints."""
+    return {
+        "outcome": answer.outcome.value,
+        "kind": answer.kind,
+        "forum": to_json(answer.forum) if answer.forum else None,
+        "thread": to_json(answer.thread) if answer.thread else None,
+        "page": {"number": answer.page.number, "last": answer.page.last} if answer.page else None,
+        "threads": [to_json(record) for record in answer.threads],
+        "posts": [to_json(record) for record in answer.posts],
+        "comments": [to_json(record) for record in answer.comments],
+        "users": [to_json(record) for record in answer.users],
+        **({"error": answer.error} if answer.error else {}),
+    }

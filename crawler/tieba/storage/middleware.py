@@ -1,0 +1,95 @@
+"""Stores the records of an answer before its follow-ups are queued.
+
+A crash between the two means that the answer is fetched again, which is harmless; the other order would lose records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request, signals
+from scrapy.exceptions import CloseSpider
+
+from tieba.cluster import Cluster
+from tieba.records import RECORD_TYPES, Presence
+from tieba.storage import StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+
+    from tieba.records import Storable
+
+_STORABLE = (*RECORD_TYPES, Presence)
+_LONGEST_WAIT_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class StorageMiddleware:
+    """A spider middleware: one batch per answer; while the store is away it waits, and the crawl with it."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._cluster = Cluster.of(crawler)
+        self._store = self._cluster.store
+        self._wants_items = bool(
+            crawler.settings.getdict("ITEM_PIPELINES") or crawler.settings.getdict("FEEDS")
+        )
+        self._away_since: float | None = None
+        crawler.signals.connect(self._open, signals.spider_opened)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> StorageMiddleware:
+        """Make it for a crawler."""
+        return cls(crawler)
+
+    async def _open(self) -> None:
+        try:
+            await self._store.open()
+        except StoreError as error:
+            logger.error("%s", error)
+            raise CloseSpider("store") from None
+
+    async def process_spider_output(
+        self, response: Response, result: AsyncIterator[Any]
+    ) -> AsyncIterator[Any]:
+        """Store the records among `result`, then pass on the rest (and the records where items are wanted)."""
+        records: list[Storable] = []
+        rest: list[Any] = []
+        async for item in result:
+            (records if isinstance(item, _STORABLE) else rest).append(item)
+        if records and not await self._save(records, response.request):
+            return
+        for item in rest:
+            yield item
+        if self._wants_items:
+            for record in records:
+                if not isinstance(record, Presence):
+                    yield record
+
+    async def _save(self, records: list[Storable], request: Request | None) -> bool:
+        """Store until it succeeds; False where the store refuses the records for good."""
+        wait = 0.2
+        while True:
+            try:
+                await self._store.save(records)
+            except StoreUnavailable as error:
+                if self._away_since is None:
+                    self._away_since = time.monotonic()
+                    logger.warning("%s; waiting for it", error)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
+                if request is not None:
+                    await self._cluster.give_up(request, f"not stored: {type(error).__name__}: {error}")
+                return False
+            else:
+                if self._away_since is not None:
+                    logger.info("The store answers again after %.0f s", time.monotonic() - self._away_since)
+                    self._away_since = None
+                return True
