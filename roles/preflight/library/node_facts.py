@@ -29,13 +29,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(node), a dictionary with C(platform) (python and machine), C(packages), C(listeners), C(releases), C(release), C(disk_free_mb),
+  description: C(node), a dictionary with C(platform) (python and machine), C(packages), C(apt_usable), C(listeners),
+    C(releases), C(release), C(disk_free_mb),
     C(trial_mongod), C(avx).
   returned: always
   type: dict
 """
 
 RELEASES = Path("/opt/tieba/releases")
+LISTS = Path("/var/lib/apt/lists")
 CURRENT = Path("/opt/tieba/current")
 
 
@@ -81,9 +83,11 @@ def _read(path: Path) -> str:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    installed = packages(module)
     facts = {
         "platform": {"python": f"{sys.version_info[0]}.{sys.version_info[1]}", "machine": os.uname().machine},
-        "packages": packages(module),
+        "packages": installed,
+        "apt_usable": "python3-apt" in installed and any(LISTS.glob("*_Packages*")),
         "listeners": listeners(module),
         "releases": releases(),
         "release": CURRENT.readlink().name if CURRENT.is_symlink() else "",
