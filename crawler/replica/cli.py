@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _BACKLOG = 2_048  # connections that wait to be accepted
+_KEEP_ALIVE = 75  # seconds; longer than a polite crawler's pause between two requests
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,6 +137,7 @@ def _serve(options: argparse.Namespace) -> int:
             access_log=False,
             server_header=False,
             backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=2,
         )
     )
@@ -171,6 +173,7 @@ def _truth(options: argparse.Namespace) -> int:
         raise ConfigError(f"forum {options.forum!r} does not exist; there are {known}")
     for record in truth.records(forum, options.pages or forum.pages):
         sys.stdout.write(truth.encode(record))
+    sys.stdout.flush()
     return 0
 
 

@@ -132,7 +132,7 @@ class Walk:
         self.forum = None
         self.threads, self.posts, self.comments = {}, {}, {}
         self.sightings = {}
-        self.page_sizes = []
+        self.page_sizes, self.listed, self.promoted = [], [], []
         for page in range(1, pages + 1):
             self.list_page(forum, page)
         for thread_id in list(self.threads):
@@ -157,8 +157,10 @@ class Walk:
         users = {row["id"]: row for row in answer["user_list"]}
         for row in answer["thread_list"]:
             if row.get("id", 1) == 1:
+                self.promoted.append(row.get("id"))
                 continue
             assert row["id"] == row["tid"]
+            self.listed.append(row["id"])
             self.threads[row["id"]] = {
                 "thread_id": row["id"],
                 "forum_id": forum["id"],
@@ -261,6 +263,10 @@ def test_walking_the_site_finds_exactly_the_truth(server, forum, pages, rn):
 def test_walk_meets_the_traps(server):
     walk = Walk(server, "聊天", 3)
     assert walk.page_sizes[1] < 45
+    assert walk.page_sizes[0] > 45
+    assert set(walk.promoted) == {1, None}
+    assert len(walk.listed) == len(walk.threads) + 1  # one is listed on two pages
+    assert sum(thread["is_pinned"] for thread in walk.threads.values()) in (2, 3)
     assert any(len(numbers) > 1 for numbers in walk.sightings.values())
     floors = {}
     for post in walk.posts.values():
@@ -425,6 +431,14 @@ def test_truth_command_equals_the_servers(server, tmp_path):
     result = run("truth", "--config", str(path), "--forum", "读书", "--pages", "1")
     assert [json.loads(line) for line in result.stdout.splitlines()] == server.truth("读书", 1)
     assert "没有" in one_line(run("truth", "--forum", "没有"), 2)
+
+
+def test_truth_command_ends_quietly_when_its_reader_does():
+    command = [*COMMAND, "truth", "--forum", "聊天", "--pages", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize(
