@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import scrapy_redis.dupefilter
 import scrapy_redis.queue
 import scrapy_redis.scheduler
+from scrapy.exceptions import ScrapyDeprecationWarning
 
 from frontier.connection import PERMANENT, TRANSIENT
 from frontier.job import Keys
 
 if TYPE_CHECKING:
-    from scrapy import Request
+    from scrapy import Request, Spider
 
     from tieba.config import Config
 
@@ -78,6 +80,13 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
 
     taken = 0
     _away = False
+
+    def open(self, spider: Spider) -> None:
+        """Connect the scheduler to its spider."""
+        with warnings.catch_warnings():
+            # The original logs with Spider.log() that requests are waiting, which Scrapy has deprecated.
+            warnings.simplefilter("ignore", ScrapyDeprecationWarning)
+            super().open(spider)
 
     def enqueue_request(self, request: Request) -> bool:
         """Queue a request unless it was seen; False if it was.

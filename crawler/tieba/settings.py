@@ -19,6 +19,7 @@ TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 LOG_LEVEL = TIEBA_CONFIG.log_level
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TELNETCONSOLE_ENABLED = False
+REMOTE_CONTROL_ENABLED = False
 
 USER_AGENT = TIEBA_CONFIG.user_agent
 ROBOTSTXT_OBEY = TIEBA_CONFIG.obey_robots
@@ -27,6 +28,9 @@ REFERER_ENABLED = False
 
 CONCURRENT_REQUESTS = TIEBA_CONFIG.concurrent_requests
 CONCURRENT_REQUESTS_PER_DOMAIN = TIEBA_CONFIG.concurrent_requests
+CONCURRENT_ITEMS = (
+    4  # Scrapy starts so many tasks for every answer; its default of 100 halves the pages per second
+)
 DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, in tieba.politeness
 DOWNLOAD_TIMEOUT = TIEBA_CONFIG.download_timeout
 

@@ -31,7 +31,9 @@ class Command(CrawlCommand):
             except SeedError as error:
                 _exit(2, str(error))
         assert self.settings is not None  # noqa: S101 - set by Scrapy before run(), for mypy
-        loop = asyncio.new_event_loop()  # not asyncio.run(), which would take away the loop that Scrapy has set
+        loop = (
+            asyncio.new_event_loop()
+        )  # not asyncio.run(), which would take away the loop that Scrapy has set
         try:
             loop.run_until_complete(check_servers(self.settings["TIEBA_CONFIG"]))
         except Unusable as error:

@@ -64,9 +64,8 @@ class MongoStore:
     async def open(self) -> None:
         """Connect and create the indexes; again changes nothing."""
         try:
-            hello = await self.database.command("hello")
-            # The server's clock is that of all workers, so that times of different machines can be compared.
-            self._clock_offset = hello["localTime"].replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)
+            await self.database.command("ping")  # connects, so that the next answer comes at once
+            self._clock_offset = await self._measure_clock_offset()
             for name, indexes in INDEXES.items():
                 await self.database[name].create_indexes(indexes)
         except mongo_errors.PyMongoError as error:
@@ -89,6 +88,14 @@ class MongoStore:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    async def _measure_clock_offset(self) -> timedelta:
+        """Tell how far the server's clock is ahead of ours; with it the times of all workers can be compared."""
+        before = datetime.now(timezone.utc)
+        hello = await self.database.command("hello")
+        after = datetime.now(timezone.utc)
+        server: datetime = hello["localTime"].replace(tzinfo=timezone.utc)
+        return server - (before + (after - before) / 2)
 
     async def _write(self, records: Sequence[Storable]) -> None:
         now = datetime.now(timezone.utc) + self._clock_offset

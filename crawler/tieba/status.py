@@ -1,0 +1,289 @@
+"""Where the crawl stands: the facts, as JSON or drawn for people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from redis import exceptions as redis_errors
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from frontier.connection import connect
+from frontier.job import ALIVE_SECONDS, Job
+from frontier.slots import Slots
+from tieba.checks import redis_problem, store_problem
+from tieba.storage import StoreError
+from tieba.storage.mongodb import MongoStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+
+    from frontier.job import Facts
+    from frontier.slots import Pause
+    from tieba.config import Config
+    from tieba.storage import Store
+
+    Status = dict[str, Any]
+
+_REDRAW_SECONDS = 1.0
+_LINE_SECONDS = 5.0  # between the lines of a watch without a terminal
+_BAR_WIDTH = 50
+
+
+class Watcher:
+    """Asks Redis and the store for the status."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._redis = connect(config.redis_url)
+        self._job = Job(self._redis, config.job)
+        self._slots = Slots(self._redis, config.job)
+        self._store: Store | None = None
+
+    async def status(self) -> Status:
+        """Gather the status; raises Unusable."""
+        try:
+            facts = await self._job.facts()
+            paused = await self._slots.paused()
+        except (redis_errors.RedisError, OSError) as error:
+            raise redis_problem(error, self._config) from None
+        try:
+            if self._store is None:
+                self._store = MongoStore(self._config.mongodb_url)
+            stored = await self._store.counts()
+        except StoreError as error:
+            raise store_problem(error, self._config) from None
+        return summarize(facts, paused, stored)
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        if self._store is not None:
+            await self._store.close()
+        await self._redis.aclose()
+
+
+def summarize(facts: Facts, paused: list[Pause], stored: Mapping[str, int]) -> Status:
+    """Put the facts into the form that `tieba status --json` prints."""
+    state = facts.crawl.get("state", "none")
+    started = float(facts.crawl.get("started_at", 0)) or None
+    ended = float(facts.crawl["finished_at"]) if state == "finished" else facts.now
+    seconds = max(0.0, ended - started) if started else 0.0
+    slaves = _slaves(facts)
+    done = sum(facts.pages.values())
+    leased = sum(slave["leased"] for slave in slaves)
+    queued = facts.queued + facts.waiting_seeds
+    if state == "finished":
+        rate = done / seconds if seconds else 0.0
+    else:
+        rate = sum(slave["rate"] for slave in slaves)
+    left = queued + leased + facts.delayed
+    return {
+        "crawl": {
+            "state": state,
+            "started_at": started,
+            "seconds": round(seconds, 1),
+            "seeds": [json.loads(seed) for seed in facts.seeds],
+        },
+        "requests": {
+            "done": done,
+            "queued": queued,
+            "leased": leased,
+            "failed": facts.failed,
+            "delayed": facts.delayed,
+        },
+        "rate": round(rate, 1),
+        "eta_seconds": round(left / rate, 1) if state == "running" and rate else None,
+        "stored": dict(stored),
+        "outcomes": dict(sorted(facts.outcomes.items())),
+        "paused": [
+            {"slot": pause.slot, "seconds": round(pause.seconds, 1), "reason": pause.reason}
+            for pause in paused
+        ],
+        "slaves": slaves,
+        "errors": [
+            {"request": failure.get("request"), "reason": failure["reason"]} for failure in facts.failures
+        ],
+    }
+
+
+def _slaves(facts: Facts) -> list[Status]:
+    by_host: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for beat in facts.workers.values():
+        by_host[beat["host"]].append(beat)
+    for host in facts.pages:
+        by_host.setdefault(host, [])
+    slaves = []
+    for host, beats in sorted(by_host.items()):
+        alive = [beat for beat in beats if facts.now - beat["at"] < ALIVE_SECONDS]
+        last = max(beats, key=lambda beat: float(beat["at"]), default=None)
+        slaves.append(
+            {
+                "host": host,
+                "processes": len(alive),
+                "done": facts.pages.get(host, 0),
+                "rate": round(sum(beat["rate"] for beat in alive), 1),
+                "leased": sum(beat["leased"] for beat in alive),
+                "last_seen_seconds": round(max(0.0, facts.now - last["at"]), 1) if last else None,
+                "version": last["version"] if last else None,
+            }
+        )
+    return slaves
+
+
+async def show(config: Config, *, as_json: bool, watch: bool, until_finished: bool) -> None:
+    """Print the status once, or follow it; raises Unusable."""
+    watcher = Watcher(config)
+    try:
+        if watch or until_finished:
+            status = await _follow(watcher, until_finished=until_finished, quiet=as_json)
+        else:
+            status = await watcher.status()
+        if as_json:
+            print(json.dumps(status, ensure_ascii=False, indent=2))
+        elif not watch and not until_finished:
+            Console().print(draw(status))
+    finally:
+        await watcher.close()
+
+
+async def _follow(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Status:
+    console = Console(quiet=quiet)
+    if quiet or not console.is_terminal:
+        return await _follow_by_line(watcher, until_finished=until_finished, quiet=quiet)
+    status = await watcher.status()
+    with Live(draw(status), console=console, auto_refresh=False) as live:
+        while not (until_finished and status["crawl"]["state"] == "finished"):
+            await asyncio.sleep(_REDRAW_SECONDS)
+            status = await watcher.status()
+            live.update(draw(status), refresh=True)
+    return status
+
+
+async def _follow_by_line(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Status:
+    next_line = 0.0
+    while True:
+        status = await watcher.status()
+        is_over = until_finished and status["crawl"]["state"] == "finished"
+        if not quiet and (is_over or time.monotonic() >= next_line):
+            print(line(status), flush=True)
+            next_line = time.monotonic() + _LINE_SECONDS
+        if is_over:
+            return status
+        await asyncio.sleep(_REDRAW_SECONDS)
+
+
+def line(status: Status) -> str:
+    """Give the status in one line."""
+    requests, slaves = status["requests"], status["slaves"]
+    parts = [
+        f"{status['crawl']['state']}: {requests['done']} done, {requests['queued']} queued, "
+        f"{requests['leased']} leased, {requests['delayed']} delayed, {requests['failed']} failed",
+        f"{status['rate']:.1f} pages/s",
+        f"{status['stored'].get('posts', 0)} posts stored",
+    ]
+    if status["eta_seconds"] is not None:
+        parts.append(f"{duration(status['eta_seconds'])} left")
+    if slaves:
+        parts.append(", ".join(f"{slave['host']} {slave['rate']:.1f}/s" for slave in slaves))
+    if status["paused"]:
+        parts.append(
+            "paused: " + ", ".join(f"{pause['slot']} {pause['seconds']:.0f} s" for pause in status["paused"])
+        )
+    return "; ".join(parts) + (f"; {hint}" if (hint := _hint(status)) else "")
+
+
+def draw(status: Status) -> RenderableType:
+    """Draw the status: progress, counts, slaves, what is paused and what failed."""
+    crawl, requests = status["crawl"], status["requests"]
+    if crawl["state"] == "none":
+        return Text("No crawl yet. Begin one, e.g.: tieba seed --forum 聊天 --pages 20")
+    done = requests["done"]
+    total = done + requests["queued"] + requests["leased"] + requests["delayed"]
+    head = Table.grid(padding=(0, 2))
+    left = f"{duration(status['eta_seconds'])} left" if status["eta_seconds"] is not None else ""
+    head.add_row(
+        Text(crawl["state"], style="bold green" if crawl["state"] == "finished" else "bold"),
+        ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH),
+        f"{done}/{total}",
+        f"{status['rate']:.1f} pages/s",
+        f"{duration(crawl['seconds'])}",
+        left,
+    )
+    seeds = "  ".join(_seed_text(seed) for seed in crawl["seeds"])
+    parts: list[RenderableType] = [
+        head,
+        Text(
+            f"requests  {requests['queued']} queued, {requests['leased']} leased, {requests['delayed']} delayed, "
+            f"{requests['failed']} failed"
+        ),
+        Text("stored    " + ", ".join(f"{count} {name}" for name, count in status["stored"].items())),
+        Text(
+            "outcomes  "
+            + (", ".join(f"{count} {name}" for name, count in status["outcomes"].items()) or "none yet")
+        ),
+        Text(f"seeds     {seeds or 'not taken yet'}"),
+    ]
+    slaves = Table(box=None, pad_edge=False)
+    for title, justify in (("slave", "left"), ("processes", "right"), ("done", "right"), ("rate/s", "right")):
+        slaves.add_column(title, justify="right" if justify == "right" else "left")
+    slaves.add_column("leased", justify="right")
+    slaves.add_column("last seen")
+    slaves.add_column("version")
+    for slave in status["slaves"]:
+        seen = slave["last_seen_seconds"]
+        is_silent = not slave["processes"]
+        slaves.add_row(
+            slave["host"],
+            str(slave["processes"]),
+            str(slave["done"]),
+            f"{slave['rate']:.1f}",
+            str(slave["leased"]),
+            "left" if seen is None else f"{duration(seen)} ago" if is_silent else "now",
+            slave["version"] or "",
+            style="yellow" if is_silent and crawl["state"] == "running" else None,
+        )
+    parts.append(slaves)
+    parts += [
+        Text(f"paused    {pause['slot']} for {pause['seconds']:.0f} s: {pause['reason']}", style="yellow")
+        for pause in status["paused"]
+    ]
+    parts += [
+        Text(f"failed    {error['request']}: {error['reason']}", style="red") for error in status["errors"]
+    ]
+    if hint := _hint(status):
+        parts.append(Text(hint, style="yellow"))
+    return Group(*parts)
+
+
+def duration(seconds: float) -> str:
+    """Give seconds as 7 s, 2:05 or 1:02:05."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _hint(status: Status) -> str | None:
+    """Say what is odd, and what to do about it."""
+    if status["crawl"]["state"] == "running" and not any(slave["processes"] for slave in status["slaves"]):
+        return "no worker is alive: on the slaves, see systemctl status 'tieba-crawler@*'"
+    return None
+
+
+def _seed_text(seed: Mapping[str, Any]) -> str:
+    if "forum" in seed:
+        return (
+            f"{seed['forum']} ({seed['pages']} pages)" if "pages" in seed else f"{seed['forum']} (all pages)"
+        )
+    return f"thread {seed.get('thread')}"
