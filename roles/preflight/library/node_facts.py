@@ -18,20 +18,26 @@ description:
   - Returns C(ansible_facts.node) with the installed packages, who listens on which TCP port, the releases of the distribution that are
     installed and which one is current, free disk space, whether the processor has AVX.
   - Changes nothing; needs root to see the owners of the ports.
-options: {}
+options:
+  settings:
+    description: Unit (a template without its instance) -> the files that it reads when it starts.
+    type: dict
+    default: {}
 author: The authors of this project
 """
 
 EXAMPLES = r"""
 - name: Gather the node's facts
   node_facts:
+    settings:
+      redis-server.service: [/etc/redis/redis.conf]
 """
 
 RETURN = r"""
 ansible_facts:
   description: C(node), a dictionary with C(platform) (python and machine), C(packages), C(apt_usable), C(listeners),
     C(releases), C(release), C(disk_free_mb),
-    C(trial_mongod), C(avx).
+    C(trial_mongod), C(avx), C(stale) (units that run with older settings than their files hold).
   returned: always
   type: dict
 """
@@ -68,6 +74,22 @@ def releases() -> list[str]:
     return [path.parent.name for path in complete]
 
 
+def stale(module: AnsibleModule, settings: dict[str, list[str]]) -> list[str]:
+    """Return the units that have not been restarted since one of their files was written, as after an interrupted run."""
+    patterns = [unit.replace("@.", "@*.") for unit in settings]
+    show = ["systemctl", "show", "--timestamp=unix", "--property=Id,ActiveState,ExecMainStartTimestamp", *patterns]
+    found = set()
+    for block in module.run_command(show)[1].split("\n\n"):
+        properties = dict(line.partition("=")[::2] for line in block.splitlines())
+        unit = re.sub(r"@.*\.", "@.", properties.get("Id", ""))
+        started = re.fullmatch(r"@(\d+)", properties.get("ExecMainStartTimestamp", ""))
+        if started and properties["ActiveState"] == "active":
+            files = [Path(file) for file in settings[unit]]
+            if any(int(file.stat().st_mtime) > int(started[1]) for file in files if file.exists()):
+                found.add(unit)
+    return sorted(found)
+
+
 def disk_free_mb() -> int:
     """Return the free space, in MiB, of the smaller one of the places that hold data and programs."""
     return min(shutil.disk_usage(place).free for place in ("/var/lib", "/opt") if Path(place).is_dir()) >> 20
@@ -82,7 +104,7 @@ def _read(path: Path) -> str:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"settings": {"type": "dict", "default": {}}}, supports_check_mode=True)
     installed = packages(module)
     facts = {
         "platform": {"python": f"{sys.version_info[0]}.{sys.version_info[1]}", "machine": os.uname().machine},
@@ -93,6 +115,7 @@ def main() -> None:
         "release": CURRENT.readlink().name if CURRENT.is_symlink() else "",
         "disk_free_mb": disk_free_mb(),
         "trial_mongod": os.access("/usr/local/bin/mongod", os.X_OK),
+        "stale": stale(module, module.params["settings"]),
         "avx": os.uname().machine != "x86_64" or " avx " in _read(Path("/proc/cpuinfo")),
     }
     module.exit_json(changed=False, ansible_facts={"node": facts})
