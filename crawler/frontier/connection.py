@@ -58,7 +58,7 @@ class Patience:
         while True:
             try:
                 result = await operation()
-            except TRANSIENT as error:
+            except TRANSIENT as error:  # noqa: PERF203 - a retry loop
                 if isinstance(error, PERMANENT):
                     raise
                 self.away(error)

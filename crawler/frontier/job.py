@@ -1,6 +1,7 @@
 """The shared state of one crawl: begun, worked on, finished; its seeds, workers, counts and failures.
 
-All keys start with the job's name and a colon. The queue and the set of seen requests are written by the scheduler.
+All keys start with the job's name and a colon. The queue and the set of seen requests are written by the
+scheduler.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Keys:
         self.pages = f"{job}:pages"
 
     def of_one_crawl(self) -> list[str]:
-        """What a new crawl starts without."""
+        """Name what a new crawl starts without."""
         return [
             self.requests,
             self.dupefilter,
@@ -69,7 +70,7 @@ class Surroundings:
         return self.seeds + self.queued + self.delayed
 
     def alive(self) -> dict[str, Mapping[str, Any]]:
-        """The workers that were heard of lately."""
+        """Give the workers that were heard of lately."""
         return {name: beat for name, beat in self.workers.items() if self.now - beat["at"] < ALIVE_SECONDS}
 
 
@@ -111,7 +112,7 @@ class Job:
         return bool(await self._begin(keys, [uuid.uuid4().hex, int(abandon)]))
 
     async def state(self) -> str:
-        """none, running or finished."""
+        """Tell the crawl's state: none, running or finished."""
         return str(await self._redis.hget(self.keys.crawl, "state") or "none")
 
     async def push_seed(self, seed: str) -> None:
@@ -122,7 +123,10 @@ class Job:
         await pipeline.execute()
 
     async def next_seed(self) -> str | None:
-        """Look at the first seed; it stays until `seed_taken`, so a worker that dies meanwhile loses nothing."""
+        """Look at the first seed.
+
+        It stays until `seed_taken`, so a worker that dies meanwhile loses nothing.
+        """
         seed = await self._redis.lindex(self.keys.start_urls, 0)
         return None if seed is None else str(seed)
 
@@ -154,7 +158,9 @@ class Job:
         pages: int,
         outcomes: Mapping[str, int],
     ) -> Surroundings:
-        """Publish a worker's state and counts since its last beat; queue what was delayed and is due; look around.
+        """Publish a worker's state and counts since its last beat.
+
+        Queue what was delayed and is due; look around.
 
         Counts of another crawl than the present one are dropped.
         """
@@ -222,11 +228,13 @@ class Job:
 
 
 class FinishDetector:
-    """Tells when a crawl is over whose queue has no leases: what a worker took is only known from its heartbeats.
+    """Tells when a crawl is over whose queue has no leases.
 
-    A heartbeat holds `leased`, the requests a worker has in hand, and `taken`, all it ever took. The crawl is over if,
-    at some moment, nothing waits, and every live worker's heartbeats before and after that moment show that it held
-    nothing and took nothing in between.
+    What a worker took is only known from its heartbeats.
+
+    A heartbeat holds `leased`, the requests a worker has in hand, and `taken`, all it ever took. The crawl
+    is over if, at some moment, nothing waits, and every live worker's heartbeats before and after that
+    moment show that it held nothing and took nothing in between.
     """
 
     def __init__(self) -> None:
@@ -251,7 +259,7 @@ class FinishDetector:
 
 
 def _parsed_workers(workers: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
-    """The heartbeats that can be read; a worker's entry is replaced within a second."""
+    """Give the heartbeats that can be read; a worker's entry is replaced within a second."""
     found = {name: _parsed(text) for name, text in workers.items()}
     wanted = {"at", "leased", "taken"}
     return {name: beat for name, beat in found.items() if wanted <= beat.keys()}

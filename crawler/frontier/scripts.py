@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def script(redis: Redis, name: str) -> Script:
-    """Prepare `lua/<name>.lua`; the result takes keys and arguments. Sent once per server, called by its hash."""
+    """Prepare `lua/<name>.lua`; the result takes keys and arguments.
+
+    Sent once per server, called by its hash.
+    """
     text = (resources.files("frontier") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
     registered = redis.register_script(text)
 

@@ -22,8 +22,8 @@ _HORIZON_MS = (
 class Turn:
     """The answer to asking for a turn; `wait` is in seconds.
 
-    Granted: the request may start after the wait. Not granted: ask again after it. `strikes` is the number of pauses
-    since the last success.
+    Granted: the request may start after the wait. Not granted: ask again after it. `strikes` is the number
+    of pauses since the last success.
     """
 
     granted: bool
@@ -65,8 +65,8 @@ class Slots:
     ) -> tuple[float, bool]:
         """Pause a slot for `first` seconds, doubled for every pause since the last success, up to `longest`.
 
-        `least` is what the site itself asks for. Returns the seconds until the pause ends and whether this call began
-        or prolonged it.
+        `least` is what the site itself asks for. Returns the seconds until the pause ends and whether this
+        call began or prolonged it.
         """
         left, began = await self._pause(
             [self._key(slot), self._index()],
@@ -79,7 +79,7 @@ class Slots:
         await self._redis.hdel(self._key(slot), "strikes")
 
     async def paused(self) -> list[Pause]:
-        """The slots that are paused now."""
+        """Give the slots that are paused now."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.time()
         pipeline.hgetall(self._index())

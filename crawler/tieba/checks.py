@@ -33,7 +33,7 @@ def redis_problem(error: Exception, config: Config) -> Unusable:
 
 def store_problem(error: StoreError, config: Config) -> Unusable:
     """Explain an error of the store."""
-    return Unusable(f"{_place(config.mongodb_url)}: {error}")
+    return Unusable(f"{error} (mongodb_url: {_place(config.mongodb_url)})")
 
 
 async def check_servers(config: Config) -> None:

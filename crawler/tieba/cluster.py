@@ -7,7 +7,7 @@ import os
 import socket
 from collections import Counter, deque
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
 from frontier.connection import Patience, connect
@@ -46,7 +46,7 @@ class Counts:
             self._recent.append(monotonic())
 
     def rate(self) -> float:
-        """Requests done per second, over the last seconds."""
+        """Give the requests done per second, over the last seconds."""
         start = monotonic() - RATE_SECONDS
         while self._recent and self._recent[0] < start:
             self._recent.popleft()
@@ -63,7 +63,7 @@ class Counts:
 class Cluster:
     """The connections of one worker to what it shares with the others."""
 
-    _of_crawlers: WeakKeyDictionary[Crawler, Cluster] = WeakKeyDictionary()
+    _of_crawlers: ClassVar[WeakKeyDictionary[Crawler, Cluster]] = WeakKeyDictionary()
 
     def __init__(self, crawler: Crawler) -> None:
         config: Config = crawler.settings["TIEBA_CONFIG"]
@@ -81,7 +81,7 @@ class Cluster:
 
     @classmethod
     def of(cls, crawler: Crawler) -> Cluster:
-        """The one of a crawler."""
+        """Give the one of a crawler."""
         if crawler not in cls._of_crawlers:
             cls._of_crawlers[crawler] = cls(crawler)
         return cls._of_crawlers[crawler]

@@ -1,7 +1,7 @@
 """The configuration of every process of a node: a JSON file and the environment over it.
 
-The file is /etc/tieba/crawler.json, or what TIEBA_CONFIG names; TIEBA_<KEY> in capitals overrides a key. Without the
-default file the defaults below hold.
+The file is /etc/tieba/crawler.json, or what TIEBA_CONFIG names; TIEBA_<KEY> in capitals overrides a key.
+Without the default file the defaults below hold.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import dataclasses
 import json
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_PATH = Path("/etc/tieba/crawler.json")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -27,7 +29,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What can be set; rates are requests per second of the whole cluster, per endpoint and outgoing address."""
+    """What can be set.
+
+    Rates are requests per second of the whole cluster, per endpoint and outgoing address.
+    """
 
     job: str = "tieba"
     redis_url: str = "redis://127.0.0.1:6379/0"

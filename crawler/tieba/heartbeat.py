@@ -84,8 +84,9 @@ class Heartbeat:
             pages=self._unreported_pages,
             outcomes=self._unreported,
         )
-        # What was counted before the worker first heard of a crawl belongs to it; it is reported with the next beat.
-        if self._crawl_id:
+        # Counts since the last beat that come with the id of an earlier crawl were dropped; they belong to
+        # the one that began meanwhile, and go with the next beat.
+        if self._crawl_id == seen.crawl_id:
             self._unreported_pages = 0
             self._unreported.clear()
         self._crawl_id = seen.crawl_id
@@ -100,7 +101,8 @@ class Heartbeat:
             "version": self._version,
             "done": self._cluster.counts.done,
             "rate": self._cluster.counts.rate(),
-            # From the moment a request is taken to that when its records are stored and its follow-ups queued.
+            # From the moment a request is taken to that when its records are stored and its follow-ups
+            # queued.
             "leased": len(engine._slot.inprogress) if engine._slot else 0,
             "taken": scheduler.taken if scheduler is not None else 0,
             "outcomes": dict(self._outcomes),

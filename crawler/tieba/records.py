@@ -128,8 +128,8 @@ class User(_Record):
 class Presence:
     """What a record's own page says of it: it is gone, or it is (again) there.
 
-    Not a record itself. A store marks the record deleted, keeping the time of the first mark, or clears the mark.
-    Lists go on naming threads that are gone, so a sighting in a list says nothing.
+    Not a record itself. A store marks the record deleted, keeping the time of the first mark, or clears the
+    mark. Lists go on naming threads that are gone, so a sighting in a list says nothing.
     """
 
     collection: str

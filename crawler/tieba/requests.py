@@ -1,7 +1,7 @@
 """Scrapy requests for targets.
 
-A request carries its target in `meta`, and with it everything that is needed to build it again; the answer to it comes
-back in `meta["answer"]`.
+A request carries its target in `meta`, and with it everything that is needed to build it again; the answer
+to it comes back in `meta["answer"]`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from tieba.pages import (
 if TYPE_CHECKING:
     from tieba.config import Config
 
-# What a thread leads to comes before the next thread, and threads before lists, so that the queue stays short.
+# What a thread leads to comes before the next thread, and threads before lists, so that the queue stays
+# short.
 _PRIORITIES: dict[type[Target], int] = {CommentPage: 20, ThreadPage: 10, ForumPage: 0}
 _SEED_PRIORITY = 30
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -53,7 +54,7 @@ def make_request(
 
 
 def target_of(request: Request) -> Target | None:
-    """The target of a request, None for one that is not ours (robots.txt, a user's own)."""
+    """Give the target of a request, None for one that is not ours (robots.txt, a user's own)."""
     values = request.meta.get("target")
     return None if values is None else target_from_list(values)
 

@@ -1,4 +1,7 @@
-"""Scrapy's scheduler: that of scrapy-redis, with JSON in place of pickle. All that depends on scrapy-redis is here."""
+"""Scrapy's scheduler: that of scrapy-redis, with JSON in place of pickle.
+
+All that depends on scrapy-redis is here.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ class DupeFilter(scrapy_redis.dupefilter.RFPDupeFilter):  # type: ignore[misc]
 
 
 class Queue(scrapy_redis.queue.PriorityQueue):  # type: ignore[misc]
-    """The priority queue; an entry that cannot be decoded is recorded as failed and not raised in the engine."""
+    """The priority queue.
+
+    An entry that cannot be decoded is recorded as failed and not raised in the engine.
+    """
 
     def _decode_request(self, encoded_request: bytes) -> Request | None:
         try:
@@ -74,8 +80,8 @@ class Queue(scrapy_redis.queue.PriorityQueue):  # type: ignore[misc]
 class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
     """The scheduler; it waits for Redis where the original raises, and counts what it gave out.
 
-    `taken` is the number of requests given out since the start, for `frontier.job.FinishDetector`. The methods do not
-    call the original ones, which use Scrapy's statistics in a deprecated way.
+    `taken` is the number of requests given out since the start, for `frontier.job.FinishDetector`. The
+    methods do not call the original ones, which use Scrapy's statistics in a deprecated way.
     """
 
     taken = 0
@@ -91,8 +97,8 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
     def enqueue_request(self, request: Request) -> bool:
         """Queue a request unless it was seen; False if it was.
 
-        The records of the answer that led to the request are already stored, so it must not be lost. While Redis is
-        away this blocks: without Redis there is nothing else to do.
+        The records of the answer that led to the request are already stored, so it must not be lost. While
+        Redis is away this blocks: without Redis there is nothing else to do.
         """
         is_new = request.dont_filter or not self._with_patience(lambda: self.df.request_seen(request))
         if not is_new:
@@ -118,7 +124,7 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
         while True:
             try:
                 result = operation()
-            except TRANSIENT as error:
+            except TRANSIENT as error:  # noqa: PERF203 - a retry loop
                 if isinstance(error, PERMANENT):
                     raise
                 self._note_away(error)

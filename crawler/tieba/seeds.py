@@ -1,7 +1,7 @@
 """Seeds: what a crawl starts from, as users write them.
 
-A seed is a JSON object, {"forum": "聊天", "pages": 20} or {"thread": 7777} or {"url": "…"}, or a plain text: the name of
-a forum or the address of a forum or thread on tieba.baidu.com.
+A seed is a JSON object, {"forum": "聊天", "pages": 20} or {"thread": 7777} or {"url": "…"}, or a plain
+text: the name of a forum or the address of a forum or thread on tieba.baidu.com.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Turns queued requests into JSON and back, for scrapy-redis' SCHEDULER_SERIALIZER.
 
-Nothing that is read from Redis is unpickled or evaluated. Bytes, which JSON lacks, become {"b64": "..."}, and objects
-whose keys are not texts become {"pairs": [[key, value], ...]}. Values that a request leaves at their defaults are not
-written.
+Nothing that is read from Redis is unpickled or evaluated. Bytes, which JSON lacks, become {"b64": "..."},
+and objects whose keys are not texts become {"pairs": [[key, value], ...]}. Values that a request leaves at
+their defaults are not written.
 """
 
 from __future__ import annotations

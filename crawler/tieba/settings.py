@@ -8,7 +8,7 @@ from tieba.scheduling import scheduler_settings
 try:
     TIEBA_CONFIG = load()
 except ConfigError as error:
-    print(f"tieba: {error}", file=sys.stderr)  # noqa: T201 - Scrapy would print a traceback
+    print(f"tieba: {error}", file=sys.stderr)
     sys.exit(2)
 
 BOT_NAME = "tieba"
@@ -47,7 +47,8 @@ SPIDER_MIDDLEWARES = {
 }
 EXTENSIONS = {"tieba.heartbeat.Heartbeat": 500}
 
-# Answers that cannot be recognised, server and network errors: so often, after so many seconds, doubled each time.
+# Answers that cannot be recognised, server and network errors: so often, after so many seconds, doubled
+# each time.
 TIEBA_RETRY_TIMES = 5
 TIEBA_RETRY_DELAY = 1.0
 # Verification pages and rate limits: the address pauses so many seconds, doubled each time up to the longest.

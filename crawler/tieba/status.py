@@ -19,6 +19,7 @@ from frontier.connection import connect
 from frontier.job import ALIVE_SECONDS, Job
 from frontier.slots import Slots
 from tieba.checks import redis_problem, store_problem
+from tieba.pages import target_from_list
 from tieba.storage import StoreError
 from tieba.storage.mongodb import MongoStore
 
@@ -150,7 +151,7 @@ async def show(config: Config, *, as_json: bool, watch: bool, until_finished: bo
         if as_json:
             print(json.dumps(status, ensure_ascii=False, indent=2))
         elif not watch and not until_finished:
-            Console().print(draw(status))
+            Console(soft_wrap=True).print(draw(status))
     finally:
         await watcher.close()
 
@@ -257,7 +258,8 @@ def draw(status: Status) -> RenderableType:
         for pause in status["paused"]
     ]
     parts += [
-        Text(f"failed    {error['request']}: {error['reason']}", style="red") for error in status["errors"]
+        Text(f"failed    {_request_text(error['request'])}: {error['reason']}", style="red")
+        for error in status["errors"]
     ]
     if hint := _hint(status):
         parts.append(Text(hint, style="yellow"))
@@ -279,6 +281,13 @@ def _hint(status: Status) -> str | None:
     if status["crawl"]["state"] == "running" and not any(slave["processes"] for slave in status["slaves"]):
         return "no worker is alive: on the slaves, see systemctl status 'tieba-crawler@*'"
     return None
+
+
+def _request_text(request: object) -> str:
+    try:
+        return str(target_from_list(request))
+    except ValueError:
+        return json.dumps(request, ensure_ascii=False)
 
 
 def _seed_text(seed: Mapping[str, Any]) -> str:

@@ -20,8 +20,9 @@ _ARGUMENTS = ("forum", "pages", "threads")
 class Command(CrawlCommand):
     """Run a spider; a mistake ends in one line and exit status 2, a server that is away in status 1."""
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Check, then crawl."""
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Check what can be checked before Scrapy starts, and logs."""
+        super().process_options(args, opts)
         if args == ["tieba"]:
             unknown = sorted(opts.spargs.keys() - set(_ARGUMENTS))
             if unknown:
@@ -30,7 +31,7 @@ class Command(CrawlCommand):
                 spider_seeds(**opts.spargs)
             except SeedError as error:
                 _exit(2, str(error))
-        assert self.settings is not None  # noqa: S101 - set by Scrapy before run(), for mypy
+        assert self.settings is not None  # noqa: S101 - set by Scrapy, for mypy
         loop = (
             asyncio.new_event_loop()
         )  # not asyncio.run(), which would take away the loop that Scrapy has set
@@ -40,9 +41,8 @@ class Command(CrawlCommand):
             _exit(1, str(error))
         finally:
             loop.close()
-        super().run(args, opts)
 
 
 def _exit(status: int, message: str) -> None:
-    print(f"scrapy crawl: {message}", file=sys.stderr)  # noqa: T201
+    print(f"scrapy crawl: {message}", file=sys.stderr)
     sys.exit(status)

@@ -37,7 +37,8 @@ class Page:
 class Answer:
     """One answer: its outcome and, where that is ok, the records in it.
 
-    `error` says in one line why the outcome is not ok. `retry_after` is what the site asks to wait, in seconds.
+    `error` says in one line why the outcome is not ok. `retry_after` is what the site asks to wait, in
+    seconds.
     """
 
     outcome: Outcome

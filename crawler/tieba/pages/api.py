@@ -1,16 +1,15 @@
 """The client (app) API in its signed JSON form, which works without an account.
 
-Requests are form-encoded POSTs; the answer is one JSON object. The fields were learnt from public client code and
-from captured answers of 2026.
+Requests are form-encoded POSTs; the answer is one JSON object. The fields were learnt from public client
+code and from captured answers of 2026.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tieba.pages import outcomes
@@ -18,6 +17,9 @@ from tieba.pages.answers import Answer, Outcome, Page
 from tieba.pages.targets import ForumPage, Target, ThreadPage, kind_of
 from tieba.pages.values import flag, identifier, integer, mapping, name, rows, text, time
 from tieba.records import Comment, Forum, Post, Thread, User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 SIGN_SALT = "tiebaclient!!!"
 THREADS_PER_PAGE = 50
@@ -74,7 +76,7 @@ def build(target: Target, client_version: str) -> Call:
 
 
 def sign(form: Mapping[str, str]) -> str:
-    """The signature that the API wants: MD5 over the sorted, unescaped "key=value" texts and a salt."""
+    """Give the signature that the API wants: MD5 over the sorted, unescaped "key=value" texts and a salt."""
     plain = "".join(f"{key}={form[key]}" for key in sorted(form) if key != "sign")
     return hashlib.md5((plain + SIGN_SALT).encode(), usedforsecurity=False).hexdigest()
 
@@ -89,8 +91,8 @@ def read(
 ) -> Answer:
     """Tell what an answer means; never raises, whatever the bytes are.
 
-    `headers` have lower-case names. Without `target` the kind is told from the content; with it, an answer of another
-    kind is unknown.
+    `headers` have lower-case names. Without `target` the kind is told from the content; with it, an answer
+    of another kind is unknown.
     """
     headers = headers or {}
     payload = outcomes.decode(body)

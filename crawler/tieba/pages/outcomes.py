@@ -1,19 +1,21 @@
 """Tells from an answer's status, headers and body what the site did with the request.
 
-The signs come from public reports, since the site documents none of them: the safety page of 2025, the redirect to
-wappass of 2020 to 2022, and the page titled 贴吧404 by which the client API replaces HTTP 429.
+The signs come from public reports, since the site documents none of them: the safety page of 2025, the
+redirect to wappass of 2020 to 2022, and the page titled 贴吧404 by which the client API replaces HTTP 429.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tieba.pages.answers import Outcome
 from tieba.pages.values import integer, mapping, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _VERIFICATION = tuple(
     sign.encode()
@@ -38,8 +40,8 @@ Verdict = tuple[Outcome, str | None]  # the outcome, and why it is not ok
 def classify(status: int, url: str | None, headers: Mapping[str, str], body: bytes, payload: Any) -> Verdict:
     """Tell the outcome of an answer.
 
-    `headers` have lower-case names; `payload` is the body's JSON value, None where it is not JSON. An ok says only
-    that nothing is wrong with the answer, not that it holds what was asked for.
+    `headers` have lower-case names; `payload` is the body's JSON value, None where it is not JSON. An ok
+    says only that nothing is wrong with the answer, not that it holds what was asked for.
     """
     if _is_captcha_address(url):
         return Outcome.VERIFICATION, "redirected to a captcha (wappass)"
@@ -56,7 +58,7 @@ def classify(status: int, url: str | None, headers: Mapping[str, str], body: byt
 
 
 def decode(body: bytes) -> Any:
-    """The JSON value of a body, or None where it is not JSON."""
+    """Give the JSON value of a body, or None where it is not JSON."""
     if body[:1] == b"<":
         return None
     try:
@@ -66,7 +68,7 @@ def decode(body: bytes) -> Any:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds of a Retry-After header; its other form, a date, is not used by the site."""
+    """Give the seconds of a Retry-After header; its other form, a date, is not used by the site."""
     seconds = integer(headers.get("retry-after", "").strip())
     return None if seconds is None else float(seconds)
 
@@ -103,7 +105,7 @@ def _classify_json(status: int, payload: dict[str, Any]) -> Verdict:
 
 
 def error_code(payload: dict[str, Any]) -> int | None:
-    """The API's error code, whichever of its spellings is used; 0 is success, a negative code is given as positive."""
+    """Give the API's error code in any of its spellings; 0 is success, a negative code becomes positive."""
     for value in (
         payload.get("error_code"),
         payload.get("errno"),

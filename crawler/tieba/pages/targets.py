@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tieba.pages.answers import Answer
 
 COMMENTS_PER_PAGE = 30  # of pb/floor; the client cannot choose it
@@ -94,9 +95,9 @@ def target_from_list(values: object) -> Target:
 def follow_ups(target: Target, answer: Answer, scope: Scope) -> Iterator[Target]:
     """Say what else has to be fetched after `answer` (outcome ok) came for `target`.
 
-    The first page of anything asks for all its other pages at once, so that workers share them. Every page that has
-    a successor asks for it too: lists and threads grow while they are crawled, and deduplication drops the rest. The
-    length of a page says nothing, since pages in the middle of a list can be short.
+    The first page of anything asks for all its other pages at once, so that workers share them. Every page
+    that has a successor asks for it too: lists and threads grow while they are crawled, and deduplication
+    drops the rest. The length of a page says nothing, since pages in the middle of a list can be short.
     """
     if isinstance(target, ForumPage):
         for page in _more_pages(target.page, answer, limit=scope.pages):

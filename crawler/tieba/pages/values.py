@@ -1,6 +1,7 @@
 """Reads values out of JSON whose types cannot be relied on.
 
-The site's PHP gives numbers as digit strings, an empty list for an empty object, 0, "" or "-" for what is missing.
+The site's PHP gives numbers as digit strings, an empty list for an empty object, 0, "" or "-" for what is
+missing.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ _LARGEST_TIME = 253_402_300_799  # the last second of the year 9999
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The object, or an empty one for anything else."""
+    """Give the object, or an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def rows(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list, or of an object's values; empty for anything else."""
+    """Give the objects of a list, or of an object's values; empty for anything else."""
     if isinstance(value, dict):
         value = list(value.values())
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def integer(value: Any) -> int | None:
-    """A number that may be zero, e.g. a count; None where there is none or it does not fit 63 bits."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    elif isinstance(value, float) and math.isfinite(value):
+    """Give a number that may be zero, e.g. a count; None where there is none or it does not fit 63 bits."""
+    if (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20) or (
+        isinstance(value, float) and math.isfinite(value)
+    ):
         value = int(value)
     if isinstance(value, int) and 0 <= value <= _LARGEST_ID:
         return int(value)
@@ -37,18 +38,18 @@ def integer(value: Any) -> int | None:
 
 
 def identifier(value: Any) -> int | None:
-    """A positive id; None for 0, which stands for "none"."""
+    """Give a positive id; None for 0, which stands for "none"."""
     return None if isinstance(value, bool) else integer(value) or None
 
 
 def flag(value: Any) -> bool | None:
-    """A yes or no, given as 1/0, "1"/"0", true/false; None where it is missing."""
+    """Give a yes or no, given as 1/0, "1"/"0", true/false; None where it is missing."""
     number = integer(value)
     return None if number is None else number != 0
 
 
 def text(value: Any) -> str | None:
-    """A text, without the lone surrogates that no database takes; None for anything else."""
+    """Give a text, without the lone surrogates that no database takes; None for anything else."""
     if not isinstance(value, str):
         return None
     try:
@@ -59,13 +60,13 @@ def text(value: Any) -> str | None:
 
 
 def name(value: Any) -> str | None:
-    """A name without surrounding space; None where it is empty or "-"."""
+    """Give a name without surrounding space; None where it is empty or "-"."""
     found = (text(value) or "").strip()
     return None if found in {"", "-"} else found
 
 
 def time(value: Any) -> datetime | None:
-    """A time from Unix seconds; None for 0."""
+    """Give a time from Unix seconds; None for 0."""
     seconds = identifier(value)
     if seconds is None or seconds > _LARGEST_TIME:
         return None

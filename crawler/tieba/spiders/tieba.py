@@ -91,8 +91,8 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         if await self.cluster.patience(job.begin):
             self.logger.info("A new crawl begins")
         self.logger.info("Seed %s", seed)
-        # The engine queues the request before it asks for more, so the seed leaves the list after that. Should two
-        # workers take it at once, the dupefilter drops one of the requests.
+        # The engine queues the request before it asks for more, so the seed leaves the list after that.
+        # Should two workers take it at once, the dupefilter drops one of the requests.
         yield self._first_request(seed)
         await self.cluster.patience(lambda: job.seed_taken(text, known_as=str(seed)))
 

@@ -21,12 +21,15 @@ class StoreUnavailable(StoreError):  # noqa: N818 - reads as what it is
 class Store(Protocol):
     """Upserts records.
 
-    The same records twice change nothing but `last_seen`. A field that is None keeps its stored value. Every record
-    has `first_seen`, `last_seen` and `deleted_at`, which `Presence` sets and clears.
+    The same records twice change nothing but `last_seen`. A field that is None keeps its stored value.
+    Every record has `first_seen`, `last_seen` and `deleted_at`, which `Presence` sets and clears.
     """
 
     async def open(self) -> None:
-        """Connect and create what is missing. Raises StoreError or StoreUnavailable, as the other methods do."""
+        """Connect and create what is missing.
+
+        Raises StoreError or StoreUnavailable, as the other methods do.
+        """
 
     async def save(self, records: Sequence[Storable]) -> None:
         """Upsert one batch; returns once it is stored."""

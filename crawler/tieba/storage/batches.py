@@ -16,7 +16,10 @@ _LARGEST_WRITE = 5_000  # records
 
 
 class GroupCommit:
-    """Calls `write` with the records of all who wait; each caller returns when its own records are written."""
+    """Calls `write` with the records of all who wait.
+
+    Each caller returns when its own records are written.
+    """
 
     def __init__(self, write: Callable[[Sequence[Storable]], Awaitable[None]]) -> None:
         self._write = write
@@ -48,7 +51,7 @@ class GroupCommit:
                 for records, done in group:
                     try:
                         await self._write(records)
-                    except Exception as own:  # noqa: BLE001 - handed to the caller
+                    except Exception as own:  # noqa: BLE001, PERF203 - handed to the caller
                         _fail([(records, done)], own)
                     else:
                         _succeed([(records, done)])

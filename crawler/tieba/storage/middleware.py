@@ -1,6 +1,7 @@
 """Stores the records of an answer before its follow-ups are queued.
 
-A crash between the two means that the answer is fetched again, which is harmless; the other order would lose records.
+A crash between the two means that the answer is fetched again, which is harmless; the other order would
+lose records.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class StorageMiddleware:
     async def process_spider_output(
         self, response: Response, result: AsyncIterator[Any]
     ) -> AsyncIterator[Any]:
-        """Store the records among `result`, then pass on the rest (and the records where items are wanted)."""
+        """Store the records among `result`, then pass on the rest, and the records where items are wanted."""
         records: list[Storable] = []
         rest: list[Any] = []
         async for item in result:
@@ -78,7 +79,7 @@ class StorageMiddleware:
         while True:
             try:
                 await self._store.save(records)
-            except StoreUnavailable as error:
+            except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
                 if self._away_since is None:
                     self._away_since = time.monotonic()
                     logger.warning("%s; waiting for it", error)

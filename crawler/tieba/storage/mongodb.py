@@ -90,7 +90,10 @@ class MongoStore:
         await self._client.close()
 
     async def _measure_clock_offset(self) -> timedelta:
-        """Tell how far the server's clock is ahead of ours; with it the times of all workers can be compared."""
+        """Tell how far the server's clock is ahead of ours.
+
+        With it the times of all workers can be compared.
+        """
         before = datetime.now(timezone.utc)
         hello = await self.database.command("hello")
         after = datetime.now(timezone.utc)
@@ -109,7 +112,7 @@ class MongoStore:
         for tries_left in reversed(range(_DUPLICATE_KEY_TRIES)):
             try:
                 await collection.bulk_write(updates, ordered=False)
-            except mongo_errors.BulkWriteError as error:
+            except mongo_errors.BulkWriteError as error:  # noqa: PERF203 - a retry loop
                 failed = (error.details or {}).get("writeErrors", [])
                 if not tries_left or not failed or any(item["code"] != _DUPLICATE_KEY for item in failed):
                     raise _translated(error) from error
@@ -121,7 +124,10 @@ class MongoStore:
 
 
 def _updates(records: Sequence[Storable], now: datetime) -> dict[str, list[UpdateOne]]:
-    """Give one upsert per record, by collection; records that occur more than once are merged, the last one wins."""
+    """Give one upsert per record, by collection.
+
+    Records that occur more than once are merged, the last one wins.
+    """
     known: dict[str, dict[int | str, Document]] = defaultdict(dict)
     deleted_at: dict[str, dict[int, bool]] = defaultdict(dict)
     for record in records:
@@ -172,5 +178,8 @@ def _translated(error: mongo_errors.PyMongoError) -> StoreError:
 
 
 def _one_line(error: Exception) -> str:
-    """The essence of a driver's message, which goes on about topology for lines."""
-    return str(error).partition(", Timeout:")[0].partition(", full error:")[0].replace("\n", " ")[:200]
+    """Give the essence of a driver's message, which goes on about topology for lines."""
+    text = str(error)
+    for end in (", Timeout:", ", full error:", " (configured timeouts:"):
+        text = text.partition(end)[0]
+    return " ".join(text.split())[:200]
