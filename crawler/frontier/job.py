@@ -131,7 +131,7 @@ class Job:
         return None if seed is None else str(seed)
 
     async def seed_taken(self, seed: str, *, known_as: str | None = None) -> None:
-        """Remove a seed whose request is queued (`known_as`: how to show it), or that was recorded as failed."""
+        """Remove a seed that is queued (`known_as`: how to show it) or recorded as failed."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.lrem(self.keys.start_urls, 1, seed)
         if known_as is not None:

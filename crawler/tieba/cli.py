@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     seed = commands.add_parser(
         "seed",
         help="begin a crawl, or add a forum to the running one",
-        description="Begin a crawl if none is running, and give it a forum. Adding the same twice changes nothing.",
+        description="Begin a crawl if none is running, and give it a forum. The same twice changes nothing.",
         epilog="example: tieba seed --forum 聊天 --pages 20",
     )
     seed.add_argument("--forum", required=True, metavar="NAME", help="the forum's name, without 吧")
@@ -96,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser(
         "report",
         help="sum up the crawl, compare it with the truth",
-        description="Sum up the last crawl. Exit status 1 if it is not finished, requests failed, or, with --truth, "
-        "a record is missing, wrong, unexpected or doubled.",
+        description="Sum up the last crawl. Exit status 1 if it is not finished, requests failed, or, with "
+        "--truth, a record is missing, wrong, unexpected or doubled.",
         epilog="example: tieba report --truth http://site:8080",
     )
     report.add_argument("--truth", metavar="URL", help="the stand-in site that was crawled")

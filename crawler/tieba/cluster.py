@@ -1,4 +1,4 @@
-"""What the parts of one worker share: configuration, the job in Redis, the store, and the worker's own counts."""
+"""What the parts of one worker share: configuration, the job in Redis, the store, the worker's counts."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class Heartbeat:
         }
 
     def _wake_engine(self) -> None:
-        """Have the engine look into the queue: others write to it, and by itself it looks every five seconds."""
+        """Have the engine look into the queue, where others write; by itself it looks every five seconds."""
         slot = self._crawler.engine._slot
         if slot is not None and slot.closing is None:
             slot.nextcall.schedule()

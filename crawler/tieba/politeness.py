@@ -1,4 +1,4 @@
-"""Keeps to the cluster-wide rate limits, and decides what happens to requests that were not answered properly.
+"""Keeps to the cluster-wide rate limits, and decides what happens to requests without a proper answer.
 
 Nothing is lost: a request ends with an answer, in the list of failures with a reason, or back in the queue.
 """

@@ -1,4 +1,4 @@
-"""What came of a crawl: what was done and stored, and how that compares with what the stand-in site really holds."""
+"""What came of a crawl: what was done and stored, and how that compares with the truth of the stand-in site."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def make_report(config: Config, truth_url: str | None) -> Report:
 
 
 def is_complete(report: Report) -> bool:
-    """Tell whether the crawl is finished, nothing failed and, where the truth is known, nothing differs from it."""
+    """Tell whether the crawl is finished, nothing failed and, where the truth is known, nothing differs."""
     return (
         report["crawl"]["state"] == "finished"
         and not report["requests"]["failed"]
@@ -177,7 +177,7 @@ def _fetch_truth(url: str, seeds: Iterable[Mapping[str, Any]]) -> dict[str, dict
                 record = json.loads(text)
                 kind = record["record"]
                 records[kind][record[_COMPARED[kind].key_field]] = record
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):  # noqa: PERF203 - ends the loop
                 raise Unusable(f"--truth {url}: not a line of truth: {text[:80]!r}") from None
     return records
 

@@ -65,7 +65,7 @@ def scope_of(request: Request) -> Scope:
 
 
 def fresh(request: Request, config: Config, *, attempts: int | None = None) -> Request:
-    """Build a request again without what Scrapy noted in it while it was under way, to be queued once more."""
+    """Build a request again, to be queued once more, without what Scrapy noted in it on the way."""
     target = target_of(request)
     if target is None:
         return request.replace(dont_filter=True)

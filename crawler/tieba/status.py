@@ -223,8 +223,8 @@ def draw(status: Status) -> RenderableType:
     parts: list[RenderableType] = [
         head,
         Text(
-            f"requests  {requests['queued']} queued, {requests['leased']} leased, {requests['delayed']} delayed, "
-            f"{requests['failed']} failed"
+            f"requests  {requests['queued']} queued, {requests['leased']} leased, "
+            f"{requests['delayed']} delayed, {requests['failed']} failed"
         ),
         Text("stored    " + ", ".join(f"{count} {name}" for name, count in status["stored"].items())),
         Text(
