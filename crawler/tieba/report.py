@@ -1,4 +1,4 @@
-"""What came of a crawl: what was done and stored, and how that compares with the truth of the stand-in site."""
+"""What came of a crawl: what was done and stored, and how that compares with the stand-in site's truth."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a page stands: its number, from 1, and that of the last one; None where the answer does not say."""
+    """Where a page stands: its number, from 1, and the last one's; None where the answer does not say."""
 
     number: int | None = None
     last: int | None = None
