@@ -43,8 +43,8 @@ def setting_errors(
 ) -> list[str]:
     """Return one line for each public variable with a wrong type, a value out of range, or an unknown name.
 
-    The roles' argument_specs are read from `roles_dir`; `limits` says the least and greatest value of a variable,
-    `shared` holds specifications of variables without a role's prefix.
+    The roles' argument_specs are read from `roles_dir`; `limits` says the least and greatest value of a
+    variable, `shared` holds specifications of variables without a role's prefix.
     """
     options = dict(shared)
     prefixes = []
@@ -103,13 +103,19 @@ def group_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], t
     if not slaves:
         errors.append("group slaves holds no machine: at least one is needed")
     if target == "replica" and not groups.get("site"):
-        errors.append("tieba_target is replica, but group site holds no machine: name one, or use -e tieba_target=live")
+        errors.append(
+            "tieba_target is replica, but group site holds no machine: name one, or use -e tieba_target=live"
+        )
     seen: dict[str, str] = {}
     for host in groups["all"]:
         variables = hostvars[host]
-        address = next((variables[name] for name in ("node_address", "ansible_host") if name in variables), host)
+        address = next(
+            (variables[name] for name in ("node_address", "ansible_host") if name in variables), host
+        )
         if address in seen:
-            errors.append(f"node_address of {host} is {address}, as that of {seen[address]}: each machine needs its own")
+            errors.append(
+                f"node_address of {host} is {address}, as that of {seen[address]}: each machine needs its own"
+            )
         seen[address] = host
     return errors
 
@@ -122,7 +128,8 @@ def machine_errors(
 ) -> list[str]:
     """Return one line for each of `hosts` that cannot be used, and why; their facts are in `hostvars`.
 
-    `needs` names the supported systems, the least memory and disk, and, for each group, its ports and the units that may have them.
+    `needs` names the supported systems, the least memory and disk, and, for each group, its ports and
+    the units that may have them.
     """
     errors = []
     hostnames: dict[str, str] = {}
@@ -132,10 +139,14 @@ def machine_errors(
         if gathered.get("unreachable"):
             address = f"{variables.get('ansible_host', host)}:{variables.get('ansible_port', 22)}"
             reason = (str(gathered.get("msg", "")).strip().splitlines() or ["no answer"])[-1]
-            errors.append(f"{host} does not answer at {address}: {reason}; start it, or check its address, user and key")
+            errors.append(
+                f"{host} does not answer at {address}: {reason}; start it, or check its address, user and key"
+            )
             continue
         facts = variables["ansible_facts"]
-        version = facts["distribution_version" if facts["distribution"] == "Ubuntu" else "distribution_major_version"]
+        version = facts[
+            "distribution_version" if facts["distribution"] == "Ubuntu" else "distribution_major_version"
+        ]
         system = f"{facts['distribution']} {version}"
         if system not in needs["systems"]:
             errors.append(f"{host} runs {system}: supported are {', '.join(needs['systems'])}")
@@ -154,9 +165,13 @@ def machine_errors(
                 if owner and owner != unit:
                     errors.append(f"{host}: port {port} is taken by {owner}: stop it, or set {variable}")
         if host in groups.get("master", []) and not node["avx"]:
-            errors.append(f"{host} has a processor without AVX, which MongoDB needs: use another machine or CPU model")
+            errors.append(
+                f"{host} has a processor without AVX, which MongoDB needs: use another machine or CPU model"
+            )
         if (name := facts["hostname"]) in hostnames:
-            errors.append(f"{host} has the hostname {name}, as {hostnames[name]} has: each machine needs its own")
+            errors.append(
+                f"{host} has the hostname {name}, as {hostnames[name]} has: each machine needs its own"
+            )
         hostnames[facts["hostname"]] = host
     return errors
 
@@ -166,4 +181,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., list[str]]]:
         """Return name -> function."""
-        return {"setting_errors": setting_errors, "group_errors": group_errors, "machine_errors": machine_errors}
+        return {
+            "setting_errors": setting_errors,
+            "group_errors": group_errors,
+            "machine_errors": machine_errors,
+        }

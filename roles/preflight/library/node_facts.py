@@ -15,14 +15,20 @@ DOCUMENTATION = r"""
 module: node_facts
 short_description: Facts of a machine of the cluster
 description:
-  - Returns C(ansible_facts.node) with the installed packages, who listens on which TCP port, the releases of the distribution that are
-    installed and which one is current, free disk space, whether the processor has AVX.
+  - Returns C(ansible_facts.node) with the installed packages, who listens on which TCP port, which
+    releases of the distribution are installed and which one is current, free disk space, whether the
+    processor has AVX.
   - Changes nothing; needs root to see the owners of the ports.
 options:
   settings:
     description: Unit (a template without its instance) -> the files that it reads when it starts.
     type: dict
     default: {}
+  paths:
+    description: Paths whose existence is of interest.
+    type: list
+    elements: path
+    default: []
 author: The authors of this project
 """
 
@@ -35,9 +41,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(node), a dictionary with C(platform) (python and machine), C(packages), C(apt_usable), C(listeners),
-    C(releases), C(release), C(disk_free_mb),
-    C(trial_mongod), C(avx), C(stale) (units that run with older settings than their files hold).
+  description:
+    C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned) (those that a deployment installed), C(apt_usable), C(listeners),
+    C(releases), C(release), C(disk_free_mb), C(present) (those of I(paths) that exist), C(avx),
+    C(stale) (units that run with older settings than their files hold).
   returned: always
   type: dict
 """
@@ -49,7 +56,9 @@ CURRENT = Path("/opt/tieba/current")
 
 def packages(module: AnsibleModule) -> list[str]:
     """Return the names of the installed Debian packages."""
-    code, out, _ = module.run_command(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Package}\n"])
+    code, out, _ = module.run_command(
+        ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Package}\n"]
+    )
     return [line[3:].strip() for line in out.splitlines() if line[1:2] == "i"] if code == 0 else []
 
 
@@ -75,9 +84,15 @@ def releases() -> list[str]:
 
 
 def stale(module: AnsibleModule, settings: dict[str, list[str]]) -> list[str]:
-    """Return the units that have not been restarted since one of their files was written, as after an interrupted run."""
+    """Return the units that still run with what their files held before; an interrupted run leaves such."""
     patterns = [unit.replace("@.", "@*.") for unit in settings]
-    show = ["systemctl", "show", "--timestamp=unix", "--property=Id,ActiveState,ExecMainStartTimestamp", *patterns]
+    show = [
+        "systemctl",
+        "show",
+        "--timestamp=unix",
+        "--property=Id,ActiveState,ExecMainStartTimestamp",
+        *patterns,
+    ]
     found = set()
     for block in module.run_command(show)[1].split("\n\n"):
         properties = dict(line.partition("=")[::2] for line in block.splitlines())
@@ -98,23 +113,28 @@ def disk_free_mb() -> int:
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # the process has ended
+    except OSError:  # there is none, or no longer
         return ""
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={"settings": {"type": "dict", "default": {}}}, supports_check_mode=True)
+    options = {
+        "settings": {"type": "dict", "default": {}},
+        "paths": {"type": "list", "elements": "path", "default": []},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     installed = packages(module)
     facts = {
         "platform": {"python": f"{sys.version_info[0]}.{sys.version_info[1]}", "machine": os.uname().machine},
         "packages": installed,
+        "owned": _read(Path("/opt/tieba/packages")).split(),
         "apt_usable": "python3-apt" in installed and any(LISTS.glob("*_Packages*")),
         "listeners": listeners(module),
         "releases": releases(),
         "release": CURRENT.readlink().name if CURRENT.is_symlink() else "",
         "disk_free_mb": disk_free_mb(),
-        "trial_mongod": os.access("/usr/local/bin/mongod", os.X_OK),
+        "present": [path for path in module.params["paths"] if Path(path).exists()],
         "stale": stale(module, module.params["settings"]),
         "avx": os.uname().machine != "x86_64" or " avx " in _read(Path("/proc/cpuinfo")),
     }
