@@ -16,6 +16,11 @@ from control.terminal import Step
 _MEMORY_GIB_BASE, _MEMORY_GIB_SLAVE = 1.0, 0.5  # measured: master and site; one slave with two workers
 _DISK_GIB_BASE, _DISK_GIB_SLAVE = 3.0, 0.5
 _SITE_URL = "http://site:8080"
+# The site counts what it answers twice from here on.
+_RESET_SITE = (
+    "import urllib.request as url; "
+    "url.urlopen(url.Request('http://127.0.0.1:8080/replica/reset', method='POST'))"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def crawl(work: Work) -> int:
     """Start the crawl or join the one that runs, show it until it is finished, and report."""
     with Step("Crawl") as step:
         if work.target == "replica" and not _is_running():
-            run(*cluster.ssh("site", "tieba-replica", "reset"))
+            run(*cluster.ssh("site", "python3", "-c", _RESET_SITE))
         run(*cluster.ssh("slave1", "tieba", "seed", "--forum", work.forum, "--pages", str(work.pages)))
         step.result = f"forum {work.forum}, {work.pages} list pages"
     watch = cluster.ssh("slave1", "tieba", "status", "--watch", "--until-finished", tty=os.isatty(1))
