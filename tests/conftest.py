@@ -1,0 +1,171 @@
+"""Real servers for the tests, on free ports of the loopback interface, in temporary folders."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from redis.asyncio import Redis
+
+ROOT = Path(__file__).parent.parent
+CAPTURES = ROOT.parent / "shared" / "captures"
+_START_SECONDS = 30
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test, or fail where everything has to run (CI=true)."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int, log: Path) -> Iterator[None]:
+    """Run a server until the block ends; wait until it accepts connections."""
+    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            deadline = time.monotonic() + _START_SECONDS
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+                if process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"{command[0]} does not start: {log.read_text()[-2000:]}")
+                time.sleep(0.05)
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Run a Redis server; gives its port."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("no redis-server on PATH: install the package redis-server")
+    folder = tmp_path_factory.mktemp("redis")
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with running(command, port, folder / "log"):
+        yield port
+
+
+@pytest.fixture(scope="session")
+def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Run a MongoDB server; gives its port."""
+    program = os.environ.get("TIEBA_TEST_MONGOD") or shutil.which("mongod")
+    if program is None:
+        missing("no mongod: put it on PATH or name it in TIEBA_TEST_MONGOD (make test does so)")
+    folder = tmp_path_factory.mktemp("mongodb")
+    (folder / "data").mkdir()
+    port = free_port()
+    command = [program, "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(folder / "data")]
+    with running([*command, "--wiredTigerCacheSizeGB", "0.25"], port, folder / "log"):
+        yield port
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    from frontier.connection import connect
+
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def redis_url(redis_server: int) -> str:
+    """Give the address of an empty Redis."""
+    subprocess.run(["redis-cli", "-p", str(redis_server), "flushall"], check=True, capture_output=True)
+    return f"redis://127.0.0.1:{redis_server}/0"
+
+
+@pytest.fixture
+def mongodb_url(mongodb_server: int) -> Iterator[str]:
+    """Give the address of an empty database."""
+    from pymongo import MongoClient
+
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    url = f"mongodb://127.0.0.1:{mongodb_server}/{name}"
+    yield url
+    with MongoClient[dict[str, Any]](url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def serve_replica(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Give a function that runs the stand-in site with some settings and returns its address."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(**settings: Any) -> str:
+            folder = tmp_path_factory.mktemp("replica")
+            port = free_port()
+            config = folder / "replica.json"
+            config.write_text(json.dumps({"host": "127.0.0.1", "port": port, **settings}))
+            command = [program("tieba-replica"), "serve", "--config", str(config)]
+            stack.enter_context(running(command, port, folder / "log"))
+            return f"http://127.0.0.1:{port}"
+
+        yield serve
+
+
+@pytest.fixture
+def environment(redis_url: str, mongodb_url: str, tmp_path: Path) -> dict[str, str]:
+    """Give the environment of a node's processes."""
+    config = tmp_path / "crawler.json"
+    settings = {
+        "redis_url": redis_url,
+        "mongodb_url": mongodb_url,
+        "egress": "test",
+        "threads_rate": 10_000,
+        "posts_rate": 10_000,
+        "comments_rate": 10_000,
+        "log_level": "INFO",
+    }
+    config.write_text(json.dumps(settings))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIEBA_")}
+    return {
+        **inherited,
+        "TIEBA_CONFIG": str(config),
+        "SCRAPY_SETTINGS_MODULE": "tieba.settings",
+        "COLUMNS": "200",
+    }
+
+
+@pytest.fixture
+def captures() -> Path:
+    """Give the folder of captured pages, which are not part of the project."""
+    if not CAPTURES.is_dir():
+        pytest.skip("no captured pages next to the repository")
+    return CAPTURES
+
+
+def program(name: str) -> str:
+    """Give the path of a console script of the environment that runs the tests."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)

@@ -1,0 +1,239 @@
+"""What answers of the client API mean: invented data with the real field names."""
+
+import json
+from datetime import datetime, timezone
+
+from tieba.pages import CommentPage, ForumPage, Outcome, Page, ThreadPage, api
+from tieba.records import Comment, Forum, Post, Thread, User
+
+FORUM = {"id": 59099, "name": "聊天", "member_num": "1200", "thread_num": 300, "post_num": 9000}
+
+
+def read(payload, **kwargs):
+    return api.read(json.dumps(payload).encode(), **kwargs)
+
+
+def forum_answer(*threads, users=(), **page):
+    return {
+        "error_code": 0,
+        "forum": FORUM,
+        "page": {"current_page": 1, "total_page": 3, "has_more": 1, **page},
+        "thread_list": list(threads),
+        "user_list": list(users),
+    }
+
+
+def thread_answer(*posts, users=(), **thread):
+    return {
+        "error_code": "0",
+        "forum": {"id": "59099", "name": "聊天"},
+        "page": {"current_page": 1, "total_page": 1, "has_more": 0},
+        "thread": {"id": 7, "title": "题", "reply_num": 3, "post_id": 70, **thread},
+        "post_list": list(posts),
+        "user_list": list(users),
+    }
+
+
+def post(content, **fields):
+    answer = read(thread_answer({"id": 70, "floor": 1, "content": content, **fields}))
+    (found,) = answer.posts
+    return found
+
+
+def comment(content):
+    payload = {"error_code": 0, "subpost_list": [{"id": 90, "content": content}], "page": {}}
+    (found,) = read(payload).comments
+    return found
+
+
+def test_forum_page():
+    answer = read(
+        forum_answer(
+            {
+                "id": 7,
+                "tid": 7,
+                "title": "题",
+                "reply_num": 27,
+                "first_post_id": "70",
+                "is_top": "1",
+                "is_good": 0,
+                "create_time": 1700000000,
+                "last_time_int": "1700000600",
+                "author_id": 5,
+            },
+            users=[{"id": 5, "name": "甲", "name_show": "甲甲", "portrait": "tb.1.x?t=3"}],
+        )
+    )
+    assert (answer.outcome, answer.kind) == (Outcome.OK, "forum")
+    assert answer.forum == Forum(
+        forum_id=59099, name="聊天", thread_count=300, post_count=9000, member_count=1200
+    )
+    assert (answer.page, answer.has_more) == (Page(1, 3), True)
+    assert answer.threads == (
+        Thread(
+            thread_id=7,
+            forum_id=59099,
+            title="题",
+            author_id=5,
+            author_name="甲",
+            reply_count=27,
+            first_post_id=70,
+            is_pinned=True,
+            is_good=False,
+            created_at=datetime.fromtimestamp(1700000000, tz=timezone.utc),
+            last_reply_at=datetime.fromtimestamp(1700000600, tz=timezone.utc),
+        ),
+    )
+    assert answer.users == (User(user_id=5, name="甲", nickname="甲甲", portrait="tb.1.x"),)
+
+
+def test_promoted_entries_are_no_threads():
+    answer = read(forum_answer({"title": "广告"}, {"id": 1, "tid": 1}, {"id": "abc"}, {"id": "8"}))
+    assert [thread.thread_id for thread in answer.threads] == [8]
+
+
+def test_thread_listed_twice_on_a_page_is_one():
+    answer = read(forum_answer({"id": 8}, {"id": 8}))
+    assert len(answer.threads) == 1
+
+
+def test_lists_may_be_null_and_objects_empty_lists():
+    answer = read({**forum_answer(), "thread_list": None, "user_list": [], "page": []})
+    assert (answer.outcome, answer.threads, answer.page) == (Outcome.OK, (), Page(None, None))
+
+
+def test_thread_page_counts_floor_1_among_its_replies():
+    answer = read(thread_answer(reply_num=28))
+    assert answer.thread.reply_count == 27
+    assert read(thread_answer(reply_num=0)).thread.reply_count == 0
+
+
+def test_thread_page_with_inline_comments():
+    floor = {
+        "id": "70",
+        "floor": 2,
+        "time": 1700000000,
+        "author_id": 5,
+        "content": [{"type": 0, "text": "正文"}],
+        "sub_post_number": "12",
+        "sub_post_list": {
+            "pid": 70,
+            "sub_post_list": [{"id": 90, "author_id": 5, "content": [{"type": 0, "text": "嗯"}]}],
+        },
+    }
+    answer = read(thread_answer(floor, users=[{"id": 5, "name": "甲", "ip_address": "广东"}]))
+    assert answer.posts == (
+        Post(
+            post_id=70,
+            thread_id=7,
+            forum_id=59099,
+            floor=2,
+            author_id=5,
+            author_name="甲",
+            text="正文",
+            images=(),
+            created_at=datetime.fromtimestamp(1700000000, tz=timezone.utc),
+            comment_count=12,
+            ip_place="广东",
+        ),
+    )
+    assert answer.comments == (
+        Comment(comment_id=90, post_id=70, thread_id=7, author_id=5, author_name="甲", text="嗯"),
+    )
+
+
+def test_inline_comments_may_be_a_plain_list():
+    floor = {"id": 70, "content": [], "sub_post_list": [{"id": 90, "content": []}]}
+    assert [row.comment_id for row in read(thread_answer(floor)).comments] == [90]
+
+
+def test_floors_without_an_id_are_advertisements():
+    assert read(thread_answer({"content": []}, {"id": 0}, {"id": 70})).posts[0].post_id == 70
+
+
+def test_author_without_an_id_is_known_by_portrait():
+    author = {"id": 0, "name": "", "name_show": "180.110.125.*", "portrait": "tb.1.y"}
+    answer = read(thread_answer({"id": 70, "author_id": 0, "author": author}))
+    assert (answer.posts[0].author_id, answer.posts[0].author_name) == (None, "180.110.125.*")
+    assert User(nickname="180.110.125.*", portrait="tb.1.y") in answer.users
+
+
+def test_author_with_a_nickname_only():
+    users = [{"id": 5, "name": "-", "name_show": "贴吧用户_1"}]
+    answer = read(forum_answer({"id": 7, "author_id": 5}, users=users))
+    assert answer.threads[0].author_name == "贴吧用户_1"
+    assert answer.users == (User(user_id=5, nickname="贴吧用户_1"),)
+
+
+def test_content_fragments_in_order():
+    found = post(
+        [
+            {"type": 0, "text": "一\n"},
+            {"type": "2", "text": "image_emoticon25", "c": "滑稽"},
+            {"type": 4, "text": "@乙", "uid": 6},
+            {"type": 1, "text": "", "link": "https://example.com/"},
+            {"type": 3, "src": "small", "origin_src": "https://example.com/a.jpg"},
+            {"type": 20, "src": "https://example.com/b.jpg"},
+            {"type": 10, "voice_md5": "x"},
+            {"type": 34, "text": "promotion"},
+            {"type": 40, "text": "完"},
+        ]
+    )
+    assert found.text == "一\n[滑稽]@乙https://example.com/完"
+    assert found.images == ("https://example.com/a.jpg", "https://example.com/b.jpg")
+
+
+def test_unknown_content_is_not_empty_content():
+    found = post(None)
+    assert (found.text, found.images) == (None, None)
+
+
+def test_comment_names_its_addressee_in_fragments():
+    found = comment(
+        [{"type": 0, "text": "回复 "}, {"type": 4, "text": "乙"}, {"type": 0, "text": " :好：的"}]
+    )
+    assert (found.reply_to_name, found.text) == ("乙", "好：的")
+
+
+def test_comment_names_its_addressee_in_plain_text():
+    for colon in (":", "：", " :", " ："):
+        found = comment([{"type": 0, "text": f"回复 乙{colon}好"}, {"type": 2, "c": "滑稽"}])
+        assert (found.reply_to_name, found.text) == ("乙", "好[滑稽]")
+
+
+def test_comment_without_addressee_keeps_its_text():
+    for words in ("回复楼主", "回复：好", "没有回复 吗"):
+        found = comment([{"type": 0, "text": words}])
+        assert (found.reply_to_name, found.text) == (None, words)
+
+
+def test_comment_page_belongs_to_its_target():
+    payload = {
+        "error_code": 0,
+        "page": {"current_page": "1", "total_page": "2"},
+        "subpost_list": [
+            {"id": "90", "time": "1700000000", "author": {"id": 5, "name": "甲"}, "content": []}
+        ],
+    }
+    answer = read(payload, target=CommentPage(7, 70))
+    assert (answer.kind, answer.page) == ("comments", Page(1, 2))
+    (found,) = answer.comments
+    assert (found.comment_id, found.post_id, found.thread_id, found.author_name) == (90, 70, 7, "甲")
+
+
+def test_answer_of_another_kind_than_asked_for_is_unknown():
+    answer = read(forum_answer(), target=ThreadPage(7))
+    assert answer.outcome is Outcome.UNKNOWN
+    assert "forum" in answer.error
+
+
+def test_success_without_the_content_is_unknown():
+    for payload in ({"error_code": 0}, {"error_code": 0, "thread_list": [], "forum": []}):
+        assert read(payload, target=ForumPage("聊天")).outcome is Outcome.UNKNOWN
+
+
+def test_lone_surrogates_do_not_reach_the_store():
+    answer = api.read(
+        b'{"error_code":0,"forum":{"id":1},"page":{},"thread_list":[{"id":7,"title":"a\\ud800b"}]}'
+    )
+    assert answer.threads[0].title == "a?b"

@@ -1,0 +1,74 @@
+"""The node's configuration."""
+
+import json
+
+import pytest
+
+from tieba import config
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load_with(values=None, text=None, **environ):
+        path = tmp_path / "crawler.json"
+        path.write_text(json.dumps(values or {}) if text is None else text)
+        return config.load({"TIEBA_CONFIG": str(path), **environ})
+
+    return load_with
+
+
+def test_file_and_environment_over_it(load):
+    found = load({"job": "a", "posts_rate": 3, "burst": 5}, TIEBA_JOB="b", TIEBA_OBEY_ROBOTS="false")
+    assert (found.job, found.posts_rate, found.burst, found.obey_robots) == ("b", 3.0, 5, False)
+    assert found.comments_rate == 5.0
+
+
+def test_defaults_without_a_file(monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "DEFAULT_PATH", tmp_path / "none.json")
+    assert config.load({}) == config.Config()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"jobs": "x"}, "unknown key 'jobs'"),
+        ({"burst": "10"}, "burst must be an integer, not '10'"),
+        ({"burst": True}, "burst must be an integer, not True"),
+        ({"burst": 0}, "burst must be more than 0"),
+        ({"posts_rate": -1}, "posts_rate must be more than 0"),
+        ({"obey_robots": 1}, "obey_robots must be true or false, not 1"),
+        ({"redis_url": "master:6379"}, "redis_url must be a URL like redis://host:port"),
+        ({"mongodb_url": "mongodb://master:27017"}, "database in its path"),
+        ({"api_url": "tiebac.baidu.com"}, "api_url must be a URL like http://host:port"),
+        ({"api_url": "http://x/c/f"}, "without a path"),
+        ({"log_level": "LOUD"}, "log_level must be one of DEBUG"),
+        ({"egress": " "}, "egress must be a text that is not empty"),
+        ([], "must hold one JSON object"),
+    ],
+)
+def test_errors_name_file_key_and_value(load, values, told):
+    with pytest.raises(config.ConfigError) as error:
+        load(text=json.dumps(values))
+    assert told in str(error.value)
+    assert "crawler.json" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_broken_and_missing_files(load, tmp_path):
+    with pytest.raises(config.ConfigError, match="cannot be read as JSON"):
+        load(text="{")
+    with pytest.raises(config.ConfigError, match="no such file"):
+        config.load({"TIEBA_CONFIG": str(tmp_path / "none.json")})
+
+
+def test_environment_errors_name_the_variable(load):
+    with pytest.raises(
+        config.ConfigError, match=r"environment TIEBA_BURST: burst must be an integer, not 'x'"
+    ):
+        load(TIEBA_BURST="x")
+
+
+def test_passwords_are_not_shown(load):
+    with pytest.raises(config.ConfigError) as error:
+        load({"mongodb_url": "mongodb://crawler:secret@master:27017"})
+    assert "secret" not in str(error.value)

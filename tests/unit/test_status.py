@@ -1,0 +1,90 @@
+"""How the status is put together and shown."""
+
+from rich.console import Console
+
+from frontier.job import Facts
+from frontier.slots import Pause
+from tieba.status import draw, duration, line, summarize
+
+
+def facts(**changes):
+    beat = {"host": "slave1", "at": 1059.0, "leased": 3, "taken": 9, "rate": 2.0, "version": "0.1.0"}
+    values = {
+        "now": 1060.0,
+        "crawl": {"state": "running", "id": "a", "started_at": "1000.0"},
+        "seeds": ('{"forum": "聊天", "pages": 2}',),
+        "waiting_seeds": 1,
+        "queued": 10,
+        "delayed": 2,
+        "failed": 1,
+        "failures": ({"request": ["thread", 7, 1], "reason": "unknown: HTTP 500", "at": 1},),
+        "outcomes": {"ok": 40, "deleted": 1},
+        "pages": {"slave1": 30, "slave2": 11},
+        "workers": {
+            "slave1:1": beat,
+            "slave1:2": {**beat, "leased": 1},
+            "slave2:1": {**beat, "host": "slave2", "at": 1000.0},
+        },
+    }
+    return Facts(**{**values, **changes})
+
+
+def shown(status):
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(draw(status))
+    return capture.get()
+
+
+def test_numbers_add_up():
+    status = summarize(facts(), [Pause("posts:x", 4.2, "rate_limited: HTTP 429")], {"posts": 5})
+    assert status["requests"] == {"done": 41, "queued": 11, "leased": 4, "failed": 1, "delayed": 2}
+    assert status["rate"] == 4.0
+    assert status["eta_seconds"] == round(17 / 4, 1)
+    assert status["crawl"] == {
+        "state": "running",
+        "started_at": 1000.0,
+        "seconds": 60.0,
+        "seeds": [{"forum": "聊天", "pages": 2}],
+    }
+    assert [(slave["host"], slave["processes"], slave["done"]) for slave in status["slaves"]] == [
+        ("slave1", 2, 30),
+        ("slave2", 0, 11),
+    ]
+    assert status["slaves"][1]["last_seen_seconds"] == 60.0
+
+
+def test_finished_crawl_has_its_average_rate_and_no_time_left():
+    crawl = {"state": "finished", "started_at": "1000.0", "finished_at": "1020.5"}
+    status = summarize(facts(crawl=crawl), [], {})
+    assert (status["rate"], status["eta_seconds"], status["crawl"]["seconds"]) == (2.0, None, 20.5)
+
+
+def test_everything_is_shown():
+    status = summarize(facts(), [Pause("posts:x", 4.2, "rate_limited: HTTP 429")], {"posts": 5})
+    text = shown(status)
+    for part in (
+        "running",
+        "41/58",
+        "11 queued",
+        "5 posts",
+        "聊天 (2 pages)",
+        "slave2",
+        "posts:x",
+        "thread 7 page 1",
+        "HTTP 500",
+    ):
+        assert part in text
+    assert "41 done, 11 queued, 4 leased, 2 delayed, 1 failed" in line(status)
+
+
+def test_no_crawl_says_how_to_begin_one():
+    assert "tieba seed" in shown(summarize(facts(crawl={}), [], {}))
+
+
+def test_running_without_workers_says_where_to_look():
+    assert "systemctl" in line(summarize(facts(workers={}), [], {}))
+
+
+def test_durations():
+    assert [duration(seconds) for seconds in (0.4, 59, 61, 3725)] == ["0 s", "59 s", "1:01", "1:02:05"]
