@@ -39,7 +39,7 @@ class Faults:
 
 # Small enough to look through, large enough that a whole crawl of 20 list pages is work for a cluster.
 DEFAULT_FORUMS = (
-    ForumSettings("聊天", 32, 20.0),
+    ForumSettings("聊天", 32, 28.0),
     ForumSettings("python", 6, 12.0),
     ForumSettings("显卡", 4, 9.0),
     ForumSettings("读书", 3, 7.0),
