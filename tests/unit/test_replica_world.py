@@ -119,8 +119,8 @@ def test_default_crawl_is_work_for_a_cluster(default_world):
     floors = [floor for thread in threads if not thread.is_deleted for floor in thread.floors]
     comments = sum(len(floor.comments) for floor in floors)
     assert 850 <= len(threads) <= 1_000
-    assert 15_000 <= len(floors) <= 20_000
-    assert 10_000 <= comments <= 15_000
+    assert 20_000 <= len(floors) <= 30_000
+    assert 15_000 <= comments <= 25_000
     assert any(len(thread.slots) > 10 * THREAD_PAGE_SIZE for thread in threads)
     assert any(len(floor.comments) > 40 for floor in floors)
     assert any(thread.is_deleted for thread in threads)
