@@ -1,0 +1,219 @@
+"""Whole crawls: real `scrapy crawl` processes, Redis, MongoDB and the stand-in site."""
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+from tests.conftest import get_json, program
+
+FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
+FAULTS = {
+    "threads_rate": 40,
+    "posts_rate": 60,
+    "comments_rate": 60,
+    "burst": 20,
+    "rate_limit_answer": "mixed",
+    "verification_share": 0.01,
+    "error_share": 0.1,
+}
+QUICK = ["-s", "TIEBA_FIRST_PAUSE=0.2", "-s", "TIEBA_RETRY_DELAY=0.2"]
+CRAWL_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def site(serve_replica):
+    return serve_replica(forums=FORUMS)
+
+
+@pytest.fixture
+def quiet_site(site):
+    with urllib.request.urlopen(f"{site}/replica/reset", data=b"", timeout=10):
+        return site
+
+
+def crawl(environment, *arguments):
+    return subprocess.Popen(
+        [program("scrapy"), "crawl", "tieba", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def tieba(environment, *arguments):
+    return subprocess.run(
+        [program("tieba"), *arguments], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def wait_for(process):
+    output, _ = process.communicate(timeout=CRAWL_SECONDS)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output, output
+    assert "Deprecat" not in output, output
+    return output
+
+
+def test_two_workers_fetch_everything_once(environment, quiet_site):
+    environment |= {"TIEBA_API_URL": quiet_site}
+    workers = [crawl(environment, "-a", "forum=聊天", "-a", "pages=2") for _ in range(2)]
+    outputs = [wait_for(worker) for worker in workers]
+    assert sum("The crawl is finished" in output for output in outputs) == 1
+
+    report = tieba(environment, "report", "--json", "--truth", quiet_site)
+    assert report.returncode == 0, report.stdout
+    found = json.loads(report.stdout)
+    assert found["complete"]
+    assert found["site"]["repeats"] == 0
+    assert found["requests"]["done"] == found["site"]["answers"]
+    assert found["truth"]["posts"]["true"] > 100
+    assert (
+        "nothing is missing, nothing is doubled" in tieba(environment, "report", "--truth", quiet_site).stdout
+    )
+
+    status = json.loads(tieba(environment, "status", "--json").stdout)
+    assert status["crawl"]["state"] == "finished"
+    assert status["requests"] | {"done": 0} == {
+        "done": 0,
+        "queued": 0,
+        "leased": 0,
+        "failed": 0,
+        "delayed": 0,
+    }
+    assert status["stored"]["posts"] == found["truth"]["posts"]["true"]
+
+
+def test_faults_of_the_site_lose_nothing(environment, serve_replica):
+    site = serve_replica(forums=FORUMS, faults=FAULTS)
+    environment |= {"TIEBA_API_URL": site}
+    output = [
+        wait_for(worker) for worker in [crawl(environment, "-a", "forum=聊天", *QUICK) for _ in range(2)]
+    ]
+    stats = get_json(f"{site}/replica/stats")["by_outcome"]
+    assert stats.keys() >= {"rate_limited", "verification"}, "the faults did not happen"
+    assert any("Paused" in text for text in output)
+    report = tieba(environment, "report", "--json", "--truth", site)
+    assert report.returncode == 0, report.stdout
+    outcomes = json.loads(report.stdout)["outcomes"]
+    assert outcomes["rate_limited"] == stats["rate_limited"]
+    assert outcomes["verification"] == stats["verification"]
+
+
+def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, quiet_site, redis_url):
+    environment |= {"TIEBA_API_URL": quiet_site}
+    service = crawl(environment)
+    try:
+        bad = '{"forum": "聊天", "pages": "many"}'
+        subprocess.run(
+            ["redis-cli", "-u", redis_url, "lpush", "tieba:start_urls", bad], check=True, capture_output=True
+        )
+        seeded = tieba(environment, "seed", "--forum", "聊天", "--pages", "1")
+        assert "new crawl begins" in seeded.stdout
+        followed = tieba(environment, "status", "--until-finished")
+        assert followed.returncode == 0
+        assert followed.stdout.splitlines()[-1].startswith("finished")
+
+        status = json.loads(tieba(environment, "status", "--json").stdout)
+        assert status["slaves"][0]["processes"] == 1
+        assert [error["request"] for error in status["errors"]] == [{"seed": bad}]
+        assert "pages must be an integer" in status["errors"][0]["reason"]
+        assert tieba(environment, "report").returncode == 1
+
+        # A second seed begins a second crawl, without the failures of the first.
+        subprocess.run(
+            ["redis-cli", "-u", redis_url, "lpush", "tieba:start_urls", "聊天"],
+            check=True,
+            capture_output=True,
+        )
+        deadline = time.monotonic() + 30
+        while json.loads(tieba(environment, "status", "--json").stdout)["crawl"]["seeds"] != [
+            {"forum": "聊天"}
+        ]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        tieba(environment, "status", "--until-finished")
+        report = tieba(environment, "report", "--truth", quiet_site)
+        assert report.returncode == 0, report.stdout
+    finally:
+        service.send_signal(signal.SIGTERM)
+        output = wait_for(service)
+    assert "Closing spider (shutdown)" in output
+    assert json.loads(tieba(environment, "status", "--json").stdout)["slaves"][0]["processes"] == 0
+
+
+def test_stopping_in_the_middle_loses_nothing(environment, quiet_site):
+    environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_POSTS_RATE": "10"}
+    worker = crawl(environment, "-a", "forum=聊天", "-a", "pages=1")
+    deadline = time.monotonic() + 30
+    while get_json(f"{quiet_site}/replica/stats")["by_kind"]["thread"] < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    worker.send_signal(signal.SIGTERM)
+    wait_for(worker)
+    status = json.loads(tieba(environment, "status", "--json").stdout)
+    assert status["crawl"]["state"] == "running"
+    assert status["requests"]["queued"] > 0
+    wait_for(crawl(environment | {"TIEBA_POSTS_RATE": "1000"}, "-a", "forum=聊天", "-a", "pages=1"))
+    report = tieba(environment, "report", "--truth", quiet_site)
+    assert report.returncode == 0, report.stdout
+
+
+def test_forum_that_does_not_exist(environment, quiet_site):
+    environment |= {"TIEBA_API_URL": quiet_site}
+    output = wait_for(crawl(environment, "-a", "forum=没有这个吧"))
+    assert "forum '没有这个吧' does not exist on this site: refused, error" in output
+    report = tieba(environment, "report")
+    assert report.returncode == 1
+    assert "does not exist" in report.stdout
+
+
+def test_one_thread_and_items_in_a_file(environment, quiet_site, tmp_path):
+    environment |= {"TIEBA_API_URL": quiet_site}
+    with urllib.request.urlopen(
+        f"{quiet_site}/replica/truth?forum=%E8%81%8A%E5%A4%A9&pages=1", timeout=30
+    ) as answer:
+        truth = [json.loads(text) for text in answer]
+    thread = next(row["thread_id"] for row in truth if row["record"] == "thread" and not row.get("deleted"))
+    posts = {row["post_id"] for row in truth if row["record"] == "post" and row["thread_id"] == thread}
+    items = tmp_path / "items.jsonl"
+    wait_for(crawl(environment, "-a", f"threads={thread}", "-O", str(items)))
+    found = [json.loads(text) for text in items.read_text().splitlines()]
+    assert {row["post_id"] for row in found if "floor" in row} == posts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-a", "forum="], "forum must be the name of a forum"),
+        (["-a", "forum=聊天", "-a", "pages=0"], "pages must be an integer from 1 to 100000, not '0'"),
+        (["-a", "forums=聊天"], "unknown argument 'forums'"),
+    ],
+)
+def test_mistakes_in_the_arguments_are_one_line(environment, arguments, told):
+    worker = crawl(environment, *arguments)
+    output, _ = worker.communicate(timeout=30)
+    assert worker.returncode == 2
+    assert told in output
+    assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "status", "told"),
+    [
+        ("TIEBA_BURST", "x", 2, "environment TIEBA_BURST: burst must be an integer"),
+        ("TIEBA_REDIS_URL", "redis://127.0.0.1:1/0", 1, "Redis at 127.0.0.1:1 does not answer"),
+        ("TIEBA_MONGODB_URL", "mongodb://127.0.0.1:1/x", 1, "MongoDB does not answer"),
+    ],
+)
+def test_servers_and_settings_that_cannot_be_used_are_one_line(environment, variable, value, status, told):
+    environment |= {variable: value}
+    worker = crawl(environment)
+    output, _ = worker.communicate(timeout=30)
+    assert (worker.returncode, told in output, len(output.splitlines())) == (status, True, 1), output
+    shown = tieba(environment, "status")
+    assert (shown.returncode, told in shown.stderr, len(shown.stderr.splitlines())) == (status, True, 1)
