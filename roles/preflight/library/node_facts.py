@@ -42,9 +42,9 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description:
-    C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned) (packages that came with a
-    deployment), C(apt_usable), C(listeners), C(releases), C(release), C(disk_free_mb), C(present) (those of I(paths)
-    that exist), C(stale) (units that run with older settings than their files hold), C(avx).
+    C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned) (those that came with a
+    deployment), C(apt_usable), C(listeners), C(releases), C(release), C(disk_free_mb), C(present) (those of
+    I(paths) that exist), C(stale) (units that run with older settings than their files hold), C(avx).
   returned: always
   type: dict
 """
