@@ -18,10 +18,14 @@ def script(redis: Redis, name: str) -> Script:
 
     Sent once per server, called by its hash.
     """
-    text = (resources.files("frontier") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
-    registered = redis.register_script(text)
+    registered = redis.register_script(source(name))
 
     async def call(keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
         return await registered(keys=list(keys), args=list(args))
 
     return call
+
+
+def source(name: str) -> str:
+    """Give the text of `lua/<name>.lua`."""
+    return (resources.files("frontier") / "lua" / f"{name}.lua").read_text(encoding="utf-8")

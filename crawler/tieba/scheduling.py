@@ -18,8 +18,10 @@ from scrapy.exceptions import ScrapyDeprecationWarning
 
 from frontier.connection import PERMANENT, TRANSIENT
 from frontier.job import Keys
+from frontier.scripts import source
 
 if TYPE_CHECKING:
+    from redis import Redis
     from scrapy import Request, Spider
 
     from tieba.config import Config
@@ -84,8 +86,11 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
     methods do not call the original ones, which use Scrapy's statistics in a deprecated way.
     """
 
-    taken = 0
-    _away = False
+    def __init__(self, server: Redis, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self.taken = 0
+        self._push = server.register_script(source("push"))
+        self._away = False
 
     def open(self, spider: Spider) -> None:
         """Connect the scheduler to its spider."""
@@ -100,11 +105,13 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
         The records of the answer that led to the request are already stored, so it must not be lost. While
         Redis is away this blocks: without Redis there is nothing else to do.
         """
-        is_new = request.dont_filter or not self._with_patience(lambda: self.df.request_seen(request))
-        if not is_new:
-            return False
-        self._with_patience(lambda: self.queue.push(request))
-        return True
+        if request.dont_filter:
+            self._with_patience(lambda: self.queue.push(request))
+            return True
+        keys = [self.df.key, self.queue.key]
+        payload = self.queue._encode_request(request)
+        args = [self.df.request_fingerprint(request), -request.priority, payload]
+        return bool(self._with_patience(lambda: self._push(keys=keys, args=args)))
 
     def next_request(self) -> Request | None:
         """Take the most urgent request; None where there is none or Redis is away."""

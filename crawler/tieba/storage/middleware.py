@@ -16,6 +16,7 @@ from scrapy.exceptions import CloseSpider
 
 from tieba.cluster import Cluster
 from tieba.records import RECORD_TYPES, Presence
+from tieba.requests import fresh
 from tieba.storage import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from tieba.records import Storable
 
 _STORABLE = (*RECORD_TYPES, Presence)
-_LONGEST_WAIT_SECONDS = 10.0
+_FIRST_WAIT_SECONDS = 0.2
+_LONGEST_WAIT_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class StorageMiddleware:
     """A spider middleware: one batch per answer; while the store is away it waits, and the crawl with it."""
 
     def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
         self._cluster = Cluster.of(crawler)
         self._store = self._cluster.store
         self._wants_items = bool(
@@ -50,11 +53,18 @@ class StorageMiddleware:
         return cls(crawler)
 
     async def _open(self) -> None:
-        try:
-            await self._store.open()
-        except StoreError as error:
-            logger.error("%s", error)
-            raise CloseSpider("store") from None
+        wait = _FIRST_WAIT_SECONDS
+        while True:
+            try:
+                await self._store.open()
+            except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
+                wait = await self._wait(wait, error)
+            except StoreError as error:
+                logger.error("%s", error)
+                raise CloseSpider("store") from None
+            else:
+                self._note_back()
+                return
 
     async def process_spider_output(
         self, response: Response, result: AsyncIterator[Any]
@@ -75,22 +85,33 @@ class StorageMiddleware:
 
     async def _save(self, records: list[Storable], request: Request | None) -> bool:
         """Store until it succeeds; False where the store refuses the records for good."""
-        wait = 0.2
+        wait = _FIRST_WAIT_SECONDS
         while True:
             try:
                 await self._store.save(records)
             except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
-                if self._away_since is None:
-                    self._away_since = time.monotonic()
-                    logger.warning("%s; waiting for it", error)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+                if request is not None and not self._crawler.engine.running:
+                    # The worker stops: another one, or this one after its restart, does the request again.
+                    await self._cluster.put_back(fresh(request, self._cluster.config), 0)
+                    return False
+                wait = await self._wait(wait, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
                 if request is not None:
                     await self._cluster.give_up(request, f"not stored: {type(error).__name__}: {error}")
                 return False
             else:
-                if self._away_since is not None:
-                    logger.info("The store answers again after %.0f s", time.monotonic() - self._away_since)
-                    self._away_since = None
+                self._note_back()
                 return True
+
+    async def _wait(self, seconds: float, error: StoreUnavailable) -> float:
+        """Wait for the store, and say so once; returns the seconds to wait the next time."""
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            logger.warning("%s; waiting for it", error)
+        await asyncio.sleep(seconds)
+        return min(seconds * 2, _LONGEST_WAIT_SECONDS)
+
+    def _note_back(self) -> None:
+        if self._away_since is not None:
+            logger.info("The store answers again after %.0f s", time.monotonic() - self._away_since)
+            self._away_since = None
