@@ -138,7 +138,8 @@ def machine_errors(
         gathered = variables["__preflight_setup"]
         if gathered.get("unreachable"):
             address = f"{variables.get('ansible_host', host)}:{variables.get('ansible_port', 22)}"
-            reason = (str(gathered.get("msg", "")).strip().splitlines() or ["no answer"])[-1]
+            message = str(gathered.get("msg", "no answer")).strip().rpartition("reached over ssh: ")[2]
+            reason = message.splitlines()[-1].removeprefix("ssh: ")
             errors.append(
                 f"{host} does not answer at {address}: {reason}; start it, or check its address, user and key"
             )
