@@ -25,6 +25,7 @@ _BOOT_SECONDS = 90
 # Gives a new node its own host keys (those of the image would be everybody's) and the SSH user.
 _FIRST_BOOT = f"""
 set -eu
+until systemctl is-system-running 2>/dev/null | grep -Eqx 'running|degraded'; do sleep 0.2; done
 id {USER} >/dev/null 2>&1 || useradd --create-home --shell /bin/bash {USER}
 echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{USER}
 install -d -m 0700 -o {USER} -g {USER} /home/{USER}/.ssh
@@ -33,7 +34,6 @@ chown {USER}: /home/{USER}/.ssh/authorized_keys
 rm -f /etc/ssh/ssh_host_*
 ssh-keygen -A >/dev/null
 echo 'UseDNS no' >/etc/ssh/sshd_config.d/nodns.conf
-until systemctl is-system-running 2>/dev/null | grep -Eqx 'running|degraded'; do sleep 0.2; done
 systemctl restart ssh
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
