@@ -58,30 +58,38 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
             process.kill()
 
 
+def redis_command(port: int, folder: Path) -> list[str]:
+    path = shutil.which("redis-server")
+    if path is None:
+        missing("no redis-server on PATH: install the package redis-server")
+    return [path, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+
+
+def mongod_command(port: int, folder: Path) -> list[str]:
+    path = os.environ.get("TIEBA_TEST_MONGOD") or shutil.which("mongod")
+    if path is None:
+        missing("no mongod: put it on PATH or name it in TIEBA_TEST_MONGOD (make test does so)")
+    data = folder / "data"
+    data.mkdir()
+    command = [path, "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(data)]
+    return [*command, "--wiredTigerCacheSizeGB", "0.25"]
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Run a Redis server; gives its port."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("no redis-server on PATH: install the package redis-server")
     folder = tmp_path_factory.mktemp("redis")
     port = free_port()
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with running(command, port, folder / "log"):
+    with running(redis_command(port, folder), port, folder / "log"):
         yield port
 
 
 @pytest.fixture(scope="session")
 def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Run a MongoDB server; gives its port."""
-    program = os.environ.get("TIEBA_TEST_MONGOD") or shutil.which("mongod")
-    if program is None:
-        missing("no mongod: put it on PATH or name it in TIEBA_TEST_MONGOD (make test does so)")
     folder = tmp_path_factory.mktemp("mongodb")
-    (folder / "data").mkdir()
     port = free_port()
-    command = [program, "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(folder / "data")]
-    with running([*command, "--wiredTigerCacheSizeGB", "0.25"], port, folder / "log"):
+    with running(mongod_command(port, folder), port, folder / "log"):
         yield port
 
 

@@ -53,6 +53,8 @@ class MongoStore:
                 tz_aware=True,
                 serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
                 socketTimeoutMS=_SOCKET_TIMEOUT_MS,
+                # Follow-ups are queued once the records are stored: these must outlive a crash of the server.
+                journal=True,
                 connect=False,
             )
             self.database: AsyncDatabase[Document] = self._client.get_default_database()

@@ -1,0 +1,75 @@
+"""A crawl whose Redis and MongoDB go away and come back."""
+
+import contextlib
+import json
+import subprocess
+import time
+
+from tests.conftest import free_port, get_json, mongod_command, program, redis_command, running
+
+FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
+DEADLINE_SECONDS = 60
+LONG_ENOUGH_SECONDS = 7  # longer than the driver itself waits for a server
+
+
+def start(command, port, log):
+    stack = contextlib.ExitStack()
+    stack.enter_context(running(command, port, log))
+    return stack
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_servers_that_go_away_and_come_back_lose_nothing(environment, serve_replica, tmp_path):
+    site = serve_replica(forums=FORUMS)
+    redis_port, mongodb_port = free_port(), free_port()
+    redis = [*redis_command(redis_port, tmp_path), "--appendonly", "yes", "--appendfsync", "always"]
+    mongod = mongod_command(mongodb_port, tmp_path)
+    environment |= {
+        "TIEBA_API_URL": site,
+        "TIEBA_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "TIEBA_MONGODB_URL": f"mongodb://127.0.0.1:{mongodb_port}/x",
+        "TIEBA_POSTS_RATE": "6",
+        "TIEBA_COMMENTS_RATE": "10",
+    }
+
+    def threads():
+        return get_json(f"{site}/replica/stats")["by_kind"]["thread"]
+
+    servers = contextlib.ExitStack()
+    with servers, (tmp_path / "worker.log").open("w") as log:
+        redis_server = servers.enter_context(start(redis, redis_port, tmp_path / "redis.log"))
+        mongodb_server = servers.enter_context(start(mongod, mongodb_port, tmp_path / "mongod.log"))
+        command = [program("scrapy"), "crawl", "tieba", "-a", "forum=聊天", "-a", "pages=2"]
+        worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+        wait_until(lambda: threads() >= 15)
+        mongodb_server.close()
+        time.sleep(LONG_ENOUGH_SECONDS)
+        servers.enter_context(start(mongod, mongodb_port, tmp_path / "mongod.log"))
+
+        before = threads()
+        wait_until(lambda: threads() >= before + 10)
+        subprocess.run(["redis-cli", "-p", str(redis_port), "shutdown"], check=True, timeout=10)
+        redis_server.close()
+        time.sleep(2)
+        servers.enter_context(start(redis, redis_port, tmp_path / "redis.log"))
+
+        assert worker.wait(timeout=DEADLINE_SECONDS) == 0
+        report = subprocess.run(
+            [program("tieba"), "report", "--json", "--truth", site],
+            env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    output = (tmp_path / "worker.log").read_text()
+    assert "MongoDB does not answer" in output
+    assert "The store answers again" in output
+    assert "Redis does not answer" in output
+    assert "Traceback" not in output
+    assert report.returncode == 0, report.stdout
+    assert json.loads(report.stdout)["truth"]["threads"]["true"] > 30
+    assert len(output) < 50_000  # no flood of messages
