@@ -39,6 +39,7 @@ def connect(url: str) -> Redis:
     client: Redis = Redis.from_url(
         url,
         decode_responses=True,
+        encoding_errors="surrogateescape",  # bytes that are not UTF-8 come back as they were
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
         health_check_interval=30,

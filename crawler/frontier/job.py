@@ -6,6 +6,7 @@ scheduler.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import uuid
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ALIVE_SECONDS = 10.0  # a worker that was silent for longer is not counted as working
 _QUIET_SECONDS = 2.0
+_DRAIN_SECONDS = 60.0  # more than a download takes at most
+_DRAIN_INTERVAL_SECONDS = 0.5
 
 
 class Keys:
@@ -110,6 +113,22 @@ class Job:
         """
         keys = [self.keys.crawl, *self.keys.of_one_crawl()]
         return bool(await self._begin(keys, [uuid.uuid4().hex, int(abandon)]))
+
+    async def drain(self) -> bool:
+        """Empty the queue and wait until no worker has a request of it in hand.
+
+        Returns False if some still have after a minute.
+        """
+        detector = FinishDetector()
+        keys = self.keys
+        for _ in range(round(_DRAIN_SECONDS / _DRAIN_INTERVAL_SECONDS)):
+            await self._redis.unlink(keys.start_urls, keys.requests, keys.delayed)
+            facts = await self.facts()
+            waiting = (facts.waiting_seeds, facts.queued, facts.delayed)
+            if detector.is_over(Surroundings(facts.now, "running", "", *waiting, 0, facts.workers)):
+                return True
+            await asyncio.sleep(_DRAIN_INTERVAL_SECONDS)
+        return False
 
     async def state(self) -> str:
         """Tell the crawl's state: none, running or finished."""

@@ -133,6 +133,10 @@ async def _push(config: Config, seed: str, *, abandon: bool) -> str:
     redis = connect(config.redis_url)
     try:
         job = Job(redis, config.job)
+        if abandon and await job.state() == "running":
+            print("tieba seed: abandoning the running crawl; waiting for requests in work", file=sys.stderr)
+            if not await job.drain():
+                raise Unusable("workers still have requests of the abandoned crawl in work; see tieba status")
         if await job.begin(abandon=abandon):
             await job.push_seed(seed)
             return f"A new crawl begins with {seed}"

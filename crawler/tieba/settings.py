@@ -31,6 +31,9 @@ CONCURRENT_REQUESTS_PER_DOMAIN = TIEBA_CONFIG.concurrent_requests
 CONCURRENT_ITEMS = (
     4  # Scrapy starts so many tasks for every answer; its default of 100 halves the pages per second
 )
+SCRAPER_SLOT_MAX_ACTIVE_SIZE = (
+    1_000_000  # bytes of answers that wait for the store before downloads wait, too
+)
 DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, in tieba.politeness
 DOWNLOAD_TIMEOUT = TIEBA_CONFIG.download_timeout
 

@@ -280,7 +280,11 @@ def _hint(status: Status) -> str | None:
     """Say what is odd, and what to do about it."""
     crawl = status["crawl"]
     is_young = crawl["seconds"] < ALIVE_SECONDS  # workers that are just starting are no reason to worry
-    if crawl["state"] == "running" and not is_young and not any(slave["processes"] for slave in status["slaves"]):
+    if (
+        crawl["state"] == "running"
+        and not is_young
+        and not any(slave["processes"] for slave in status["slaves"])
+    ):
         return "no worker is alive: on the slaves, see systemctl status 'tieba-crawler@*'"
     return None
 

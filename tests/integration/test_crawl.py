@@ -163,6 +163,25 @@ def test_stopping_in_the_middle_loses_nothing(environment, quiet_site):
     assert report.returncode == 0, report.stdout
 
 
+def test_abandoning_a_crawl_leaves_nothing_of_it_to_the_new_one(environment, quiet_site):
+    environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_POSTS_RATE": "20"}
+    tieba(environment, "seed", "--forum", "聊天", "--pages", "2")
+    service = crawl(environment)
+    try:
+        deadline = time.monotonic() + 30
+        while get_json(f"{quiet_site}/replica/stats")["by_kind"]["thread"] < 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        seeded = tieba(environment, "seed", "--forum", "聊天", "--pages", "1", "--new")
+        assert "new crawl begins" in seeded.stdout, seeded.stderr
+        tieba(environment, "status", "--until-finished")
+        report = tieba(environment, "report", "--truth", quiet_site)
+        assert report.returncode == 0, report.stdout
+    finally:
+        service.send_signal(signal.SIGTERM)
+        wait_for(service)
+
+
 def test_forum_that_does_not_exist(environment, quiet_site):
     environment |= {"TIEBA_API_URL": quiet_site}
     output = wait_for(crawl(environment, "-a", "forum=没有这个吧"))

@@ -1,6 +1,9 @@
 """The shared state of a crawl on a real Redis."""
 
+import asyncio
 import json
+
+from redis.asyncio import Redis
 
 from frontier.job import Job
 
@@ -58,6 +61,36 @@ async def test_a_seed_stays_until_it_is_taken_and_is_there_once(redis):
     await job.seed_taken("b", known_as="B")
     assert await job.next_seed() == "a"
     assert (await job.facts()).seeds == ("B",)
+
+
+async def test_a_seed_that_is_not_utf8_can_be_removed(redis, redis_url):
+    raw = Redis.from_url(redis_url)
+    await raw.rpush("test:start_urls", b"\xff\xe9")
+    job = Job(redis, "test")
+    await job.seed_taken(await job.next_seed())
+    assert await raw.llen("test:start_urls") == 0
+    await raw.aclose()
+
+
+async def test_draining_empties_the_queue_and_waits_for_workers(redis):
+    job = Job(redis, "test")
+    await job.begin()
+    await job.push_seed("a")
+    await job.delay(60, 0, "x")
+    await redis.zadd("test:requests", {"x": 0})
+    await beat(job, leased=1, taken=1)
+
+    async def finish_work():
+        await asyncio.sleep(1)
+        await redis.zadd("test:requests", {"follow-up": 0})
+        for _ in range(20):
+            await beat(job, leased=0, taken=1)
+            await asyncio.sleep(0.3)
+
+    worker = asyncio.create_task(finish_work())
+    assert await job.drain()
+    assert not await redis.exists("test:start_urls", "test:requests", "test:delayed")
+    worker.cancel()
 
 
 async def test_delayed_requests_come_back_with_their_priority(redis):

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import RedisError
 from scrapy_redis.spiders import RedisSpider
 
 from tieba.cluster import Cluster
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tieba.records import Storable
 
 _SEED_INTERVAL_SECONDS = 1.0
+_SEED_TROUBLE_SECONDS = 30.0  # between complaints
 
 
 class TiebaSpider(RedisSpider):  # type: ignore[misc]
@@ -71,11 +73,16 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
             for seed in self.seeds:
                 await patience(partial(job.push_seed, str(seed)))
         while True:
-            while (text := await patience(job.next_seed)) is not None:
-                async for request in self._take_seed(text):
-                    yield request
-            if self.seeds and await patience(job.state) != "running":
-                return
+            try:
+                while (text := await patience(job.next_seed)) is not None:
+                    async for request in self._take_seed(text):
+                        yield request
+                if self.seeds and await patience(job.state) != "running":
+                    return
+            except RedisError as error:
+                # E.g. the key holds another type: a service goes on with what is queued.
+                self.logger.error("Seeds cannot be read from %s: %s", job.keys.start_urls, error)
+                await asyncio.sleep(_SEED_TROUBLE_SECONDS)
             await asyncio.sleep(_SEED_INTERVAL_SECONDS)
 
     async def _take_seed(self, text: str) -> AsyncIterator[Request]:
@@ -85,7 +92,8 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         except SeedError as error:
             reason = str(error)
             self.logger.error("Gave up a seed: %s", reason)
-            await self.cluster.patience(lambda: job.fail({"seed": text}, reason))
+            shown = text.encode(errors="replace").decode()
+            await self.cluster.patience(lambda: job.fail({"seed": shown}, reason))
             await self.cluster.patience(lambda: job.seed_taken(text))
             return
         if await self.cluster.patience(job.begin):
