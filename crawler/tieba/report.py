@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -163,6 +164,10 @@ def _batches(keys: Sequence[int]) -> Iterator[Sequence[int]]:
         yield keys[start : start + _BATCH]
 
 
+class _NotFoundError(Unusable):
+    """The site has nothing under an address."""
+
+
 def _fetch_truth(url: str, seeds: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, Report]]:
     """Fetch the true records of all seeds, by kind and key."""
     records: dict[str, dict[int, Report]] = defaultdict(dict)
@@ -172,7 +177,11 @@ def _fetch_truth(url: str, seeds: Iterable[Mapping[str, Any]]) -> dict[str, dict
         if "forum" not in seed:
             raise Unusable(f"--truth knows forums only, not the seed {json.dumps(seed, ensure_ascii=False)}")
         query = f"forum={quote(seed['forum'])}" + (f"&pages={seed['pages']}" if "pages" in seed else "")
-        for text in _get(f"{_base(url)}/replica/truth?{query}").splitlines():
+        try:
+            truth = _get(f"{_base(url)}/replica/truth?{query}")
+        except _NotFoundError:
+            continue  # a forum that the site does not have: its request is among the failures
+        for text in truth.splitlines():
             try:
                 record = json.loads(text)
                 kind = record["record"]
@@ -211,6 +220,8 @@ def _get(url: str) -> str:
             body: bytes = answer.read()
             return body.decode()
     except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.NOT_FOUND:
+            raise _NotFoundError(f"--truth {url}: not found; is it the stand-in site?") from None
         reason = error.read(200).decode(errors="replace").strip()
         raise Unusable(f"--truth {url}: HTTP {error.code} {reason}") from None
     except (OSError, ValueError) as error:

@@ -186,9 +186,11 @@ def test_forum_that_does_not_exist(environment, quiet_site):
     environment |= {"TIEBA_API_URL": quiet_site}
     output = wait_for(crawl(environment, "-a", "forum=没有这个吧"))
     assert "forum '没有这个吧' does not exist on this site: refused, error" in output
-    report = tieba(environment, "report")
+    report = tieba(environment, "report", "--truth", quiet_site)
     assert report.returncode == 1
-    assert "does not exist" in report.stdout
+    assert "does not exist" in report.stdout, report.stderr
+    elsewhere = tieba(environment, "report", "--truth", f"{quiet_site.rpartition(':')[0]}:1")
+    assert (elsewhere.returncode, len(elsewhere.stderr.splitlines())) == (1, 1)
 
 
 def test_one_thread_and_items_in_a_file(environment, quiet_site, tmp_path):
