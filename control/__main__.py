@@ -11,7 +11,7 @@ if sys.version_info < (3, 11):
     version = sys.version.split()[0]
     sys.exit(f"error: python3 is {version}: 3.11 or newer is needed; name one: make up PYTHON=python3.12")
 
-from control import cluster, engine, image, mongod, release, tests, up
+from control import cluster, engine, environment, image, mongod, release, tests, up
 from control.process import ControlError, run
 
 
@@ -77,11 +77,13 @@ def _nodes(arguments: argparse.Namespace) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> int:
+    environment.ensure()
     print(json.dumps(release.build(arguments.python, arguments.machine)))
     return 0
 
 
 def _mongod(arguments: argparse.Namespace) -> int:
+    environment.ensure()
     print(json.dumps({"path": str(mongod.fetch(arguments.machine))}))
     return 0
 

@@ -23,7 +23,7 @@ def play(
 ) -> None:
     """Run `playbook` (a path from the root) on the containers, and show its tasks in `step`.
 
-    `limit` names the only nodes to touch.  Raises ControlError with what the first failed task said.
+    `limit` names the only nodes to touch.  Raises ControlError with what the failed task said.
     """
     command = [str(PYTHON.with_name("ansible-playbook")), "--inventory", str(INVENTORY), playbook]
     if limit:
@@ -64,8 +64,8 @@ def play(
 
 
 def _reason(lines: list[str]) -> str:
-    """Return, on one line, what the first failed task said."""
-    for line in lines:
+    """Return, on one line, what the last failed task said: preflight sums up what went wrong before."""
+    for line in reversed(lines):
         if match := _FAILED.match(line.rstrip()):
             try:
                 result = json.loads(match["result"] or "{}")

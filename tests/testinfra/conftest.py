@@ -1,8 +1,18 @@
 """What the tests of deployed machines share."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
+
+SECRETS = Path(__file__).resolve().parents[2] / "inventory" / "containers" / "secrets"
+
+
+@pytest.fixture
+def secret():
+    """Read one of the cluster's generated passwords."""
+    return lambda name: (SECRETS / os.environ["CLUSTER"] / name).read_text().strip()
 
 
 @pytest.fixture

@@ -23,16 +23,9 @@ def test_nobody_reads_without_a_password(host):
     assert "requires authentication" in refused.stderr
 
 
-def test_the_crawlers_user_sees_its_own_database_alone(host):
-    password = host.ansible.get_variables()["mongodb_crawler_password"]
+def test_the_crawlers_user_sees_its_own_database_alone(host, secret):
+    password = secret("mongodb_crawler")
     url = f"mongodb://crawler:{password}@127.0.0.1/tieba"
     assert _client(host, url, "client.tieba.threads.find_one()").rc == 0
     assert "not authorized" in _client(host, url, "client.other.things.insert_one({})").stderr
-    assert (
-        "not authorized"
-        in _client(
-            host,
-            url,
-            "client.admin.command('listDatabases', nameOnly=False) and client.admin.system.users.find_one()",
-        ).stderr
-    )
+    assert "not authorized" in _client(host, url, "client.admin.system.users.find_one()").stderr

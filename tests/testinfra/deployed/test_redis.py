@@ -22,9 +22,9 @@ ALLOWED = ["LPUSH tieba:start_urls x", "ZADD tieba:requests 0 x", "SADD tieba:du
 
 
 @pytest.fixture
-def redis(host):
+def redis(host, secret):
     """Run a command as Redis' administrator."""
-    password = host.ansible.get_variables()["redis_admin_password"]
+    password = secret("redis_admin")
 
     def run(command):
         return host.check_output(f"REDISCLI_AUTH={password} redis-cli --user admin {command}")

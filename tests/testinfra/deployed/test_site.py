@@ -15,5 +15,6 @@ def test_the_sandbox_is_tight(exposure):
 
 
 def test_an_unsigned_call_is_refused_as_the_real_site_does(host):
-    fetch = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/c/f/frs/page', b'kw=x&pn=1').read().decode())"
+    post = "from urllib.request import urlopen; print(urlopen('{}', b'kw=x&pn=1').read().decode())"
+    fetch = post.format("http://127.0.0.1:8080/c/f/frs/page")
     assert json.loads(host.check_output("python3 -c %s", fetch))["error_code"] == 110001
