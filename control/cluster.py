@@ -49,7 +49,7 @@ class Node:
 
 
 def nodes() -> list[Node]:
-    """Return the cluster's nodes in the order of their names."""
+    """Return the cluster's nodes: the master, the slaves, the site."""
     ids = docker("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={CLUSTER}").split()
     if not ids:
         return []
@@ -58,7 +58,7 @@ def nodes() -> list[Node]:
         ports = container["NetworkSettings"]["Ports"].get("22/tcp") or []
         port = int(ports[0]["HostPort"]) if ports else None
         found.append(Node(container["Config"]["Hostname"], container["State"]["Running"], port))
-    return sorted(found, key=lambda node: (len(node.name), node.name))
+    return sorted(found, key=lambda node: (node.name == "site", len(node.name), node.name))
 
 
 def slaves() -> list[str]:

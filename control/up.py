@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control import ansible, cluster, engine, environment, image
-from control.process import ControlError, run
+from control.process import ControlError, run, shown
 from control.project import APT_MIRROR, CACHE, ROOT
 from control.terminal import Step
 
@@ -88,7 +88,12 @@ def crawl(work: Work) -> int:
     if subprocess.run(watch, check=False).returncode:
         raise ControlError("the view of the crawl broke off; `make up` shows it again and goes on with it")
     truth = ["--truth", _SITE_URL] if work.target == "replica" else []
-    return subprocess.run(cluster.ssh("slave1", "tieba", "report", *truth), check=False).returncode
+    done = subprocess.run(cluster.ssh("slave1", "tieba", "report", *truth), check=False)
+    print(
+        "Next: make status | logs | ssh NODE=slave1 | down; make help lists more. "
+        f"Passwords: {shown(cluster.SECRETS)}/"
+    )
+    return done.returncode
 
 
 def scale(count: int) -> None:

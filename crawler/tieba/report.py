@@ -269,8 +269,8 @@ def print_report(report: Report) -> None:
         console.print(Text("Not complete.", style="bold red"))
     console.print(
         Text(
-            "Look next: tieba status; the records: mongosh, database of mongodb_url; "
-            "the logs: journalctl -u 'tieba-crawler@*' on the slaves"
+            "Look next: tieba status; journalctl -u 'tieba-crawler@*' on the slaves; "
+            "the records: MongoDB on the master, database tieba"
         )
     )
 

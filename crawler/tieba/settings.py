@@ -18,6 +18,7 @@ TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 
 LOG_LEVEL = TIEBA_CONFIG.log_level
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOGSTATS_INTERVAL = 0  # heartbeats tell more; a line a minute for an idle worker tells nothing
 TELNETCONSOLE_ENABLED = False
 REMOTE_CONTROL_ENABLED = False
 

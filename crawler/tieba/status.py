@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from redis import exceptions as redis_errors
@@ -38,6 +38,28 @@ if TYPE_CHECKING:
 _REDRAW_SECONDS = 1.0
 _LINE_SECONDS = 5.0  # between the lines of a watch without a terminal
 _BAR_WIDTH = 50
+_ETA_WINDOW_SECONDS = 15.0
+
+
+class Eta:
+    """Estimates the time left from how fast what is left has become less lately.
+
+    What is left over the rate would be far too little: most requests lead to more.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque(maxlen=round(_ETA_WINDOW_SECONDS / _REDRAW_SECONDS))
+
+    def refine(self, status: Status) -> Status:
+        """Give the status with its `eta_seconds` replaced; None while more is found than done."""
+        requests = status["requests"]
+        left = requests["queued"] + requests["leased"] + requests["delayed"]
+        now = status["crawl"]["seconds"]
+        self._seen.append((now, left))
+        then, before = self._seen[0]
+        drained = before - left
+        is_draining = status["crawl"]["state"] == "running" and drained > 0 and now > then
+        return {**status, "eta_seconds": round(left * (now - then) / drained, 1) if is_draining else None}
 
 
 class Watcher:
@@ -160,19 +182,21 @@ async def _follow(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Sta
     console = Console(quiet=quiet)
     if quiet or not console.is_terminal:
         return await _follow_by_line(watcher, until_finished=until_finished, quiet=quiet)
-    status = await watcher.status()
+    eta = Eta()
+    status = eta.refine(await watcher.status())
     with Live(draw(status), console=console, auto_refresh=False) as live:
         while not (until_finished and status["crawl"]["state"] == "finished"):
             await asyncio.sleep(_REDRAW_SECONDS)
-            status = await watcher.status()
+            status = eta.refine(await watcher.status())
             live.update(draw(status), refresh=True)
     return status
 
 
 async def _follow_by_line(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Status:
     next_line = 0.0
+    eta = Eta()
     while True:
-        status = await watcher.status()
+        status = eta.refine(await watcher.status())
         is_over = until_finished and status["crawl"]["state"] == "finished"
         if not quiet and (is_over or time.monotonic() >= next_line):
             print(line(status), flush=True)

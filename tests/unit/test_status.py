@@ -4,7 +4,7 @@ from rich.console import Console
 
 from frontier.job import Facts
 from frontier.slots import Pause
-from tieba.status import draw, duration, line, summarize
+from tieba.status import Eta, draw, duration, line, summarize
 
 
 def facts(**changes):
@@ -88,3 +88,27 @@ def test_running_without_workers_says_where_to_look():
 
 def test_durations():
     assert [duration(seconds) for seconds in (0.4, 59, 61, 3725)] == ["0 s", "59 s", "1:01", "1:02:05"]
+
+
+def _at(seconds, left, state="running"):
+    crawl = {"state": state, "seconds": seconds}
+    return {"crawl": crawl, "requests": {"queued": left, "leased": 0, "delayed": 0}, "eta_seconds": 1.0}
+
+
+def test_time_left_follows_how_fast_the_rest_shrinks_not_the_rate():
+    eta = Eta()
+    assert eta.refine(_at(10, 600))["eta_seconds"] is None  # one look tells nothing
+    assert eta.refine(_at(11, 570))["eta_seconds"] == 19.0
+    assert eta.refine(_at(12, 540))["eta_seconds"] == 18.0
+
+
+def test_no_time_left_is_promised_while_more_is_found_than_done():
+    eta = Eta()
+    eta.refine(_at(1, 20))
+    assert eta.refine(_at(2, 700))["eta_seconds"] is None
+
+
+def test_a_finished_crawl_has_no_time_left():
+    eta = Eta()
+    eta.refine(_at(1, 20))
+    assert eta.refine(_at(2, 0, "finished"))["eta_seconds"] is None
