@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from control import cluster, engine, environment, image, mongod
-from control.process import ControlError, apt_install
+from control.process import ControlError, apt_install, run
 from control.project import CACHE, ROOT, VENV
 
 _LINTERS = (
@@ -33,7 +33,10 @@ def unit() -> None:
     environment.ensure("test")
     os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
     try:
-        os.environ["TIEBA_TEST_MONGOD"] = str(mongod.fetch(platform.machine()))
+        server = str(mongod.fetch(platform.machine()))
+        if run(server, "--version", check=False).returncode:
+            apt_install("libcurl4", "liblzma5", "libssl3")
+        os.environ["TIEBA_TEST_MONGOD"] = server
     except ControlError as error:
         print(f"{error}; trying a mongod on the PATH")
     _say("pytest")
