@@ -3,7 +3,7 @@ PYTHON ?= python3
 export FORUM PAGES SLAVES TARGET NODE LAST CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh test lint unit lock
+.PHONY: help up scale down clean status watch logs ssh setup test lint unit lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,8 @@ down: ## remove what make up made: nodes, network, image, keys, data
 clean: down ## remove also what this folder can make again: .venv/ and .cache/
 	rm -rf .venv .cache
 
+setup: ## the virtual environment alone: .venv/ with ansible and tieba
+	$(CONTROL) setup
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
 lint: ## the linters alone

@@ -19,6 +19,11 @@ def _up(_: argparse.Namespace) -> int:
     return up.up(up.Work.from_environment())
 
 
+def _setup(_: argparse.Namespace) -> int:
+    environment.ensure()
+    return 0
+
+
 def _scale(_: argparse.Namespace) -> int:
     wanted = os.environ.get("SLAVES", "")
     up.scale(up.whole_number("SLAVES", wanted, 1, 50))
@@ -98,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command("up", _up, "bring the cluster up and crawl (FORUM, PAGES, SLAVES, TARGET)")
+    command("setup", _setup, "make the virtual environment, .venv")
     command("scale", _scale, "have SLAVES slaves while the crawl goes on")
     command("down", _down, "remove what `up` made")
     status = command("status", _status, "how the crawl goes")

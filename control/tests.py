@@ -56,9 +56,11 @@ def containers() -> None:
             raise
         print(f"SKIPPED: the cluster's tests, for want of containers: {error}")
         return
-    _say("molecule test")
     try:
+        _say("molecule test")
         _tool("molecule", "test", MOLECULE_GLOB="tests/molecule/*/molecule.yml")
+        _say("pytest tests/end_to_end")
+        _tool("pytest", "-q", "tests/end_to_end")
     finally:
         cluster.destroy()
         image.remove()

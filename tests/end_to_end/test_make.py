@@ -1,0 +1,156 @@
+"""The Makefile's targets, as a user types them, on a cluster of containers; in the order of the file."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from control.project import CACHE, CLUSTER, INVENTORY, ROOT
+
+LOG = CACHE / "control.log"
+SSH_CONFIG = INVENTORY / "secrets" / CLUSTER / "ssh_config"
+COMPLETE = "Complete: nothing is missing, nothing is doubled."
+SECONDS = 400
+
+
+def make(*words, **variables):
+    return subprocess.run(
+        ["make", *words, *(f"{name}={value}" for name, value in variables.items())],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def on(node, *command):
+    ssh = ["ssh", "-F", str(SSH_CONFIG), node, *command]
+    return subprocess.run(ssh, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def machines_of_the_last_playbook():
+    recap = LOG.read_text().rpartition("PLAY RECAP")[2]
+    return set(re.findall(r"^(\w+)\s+: ok=", recap, re.MULTILINE))
+
+
+def docker_names(kind, field):
+    command = [
+        "docker",
+        kind,
+        "ls",
+        *(["--all"] if kind == "container" else []),
+        "--format",
+        "{{." + field + "}}",
+    ]
+    names = subprocess.check_output(command, text=True).split()
+    return {name for name in names if name.startswith(CLUSTER)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster():
+    yield
+    make("down")
+
+
+def test_up_crawls_everything_from_nothing():
+    done = make("up", PAGES=2, SLAVES=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert COMPLETE in done.stdout
+    assert docker_names("container", "Names") == {
+        f"{CLUSTER}-{node}" for node in ("master", "slave1", "site")
+    }
+
+
+def test_a_forum_that_does_not_exist_is_named():
+    done = make("up", FORUM="无此吧", PAGES=1)
+    assert done.returncode != 0
+    assert "无此吧" in done.stdout
+    assert "does not exist" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_interrupted_up_goes_on_where_it_was():
+    """Ctrl-C ends the view alone: the crawl goes on, and the next `make up` sees it to its end."""
+    command = ["make", "up", "PAGES=4"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as first:
+        for line in first.stdout:
+            if line.startswith("running:"):
+                os.killpg(first.pid, signal.SIGINT)
+                break
+        first.communicate(timeout=30)
+    assert first.returncode != 0
+    began = json.loads(on("slave1", "tieba", "status", "--json").stdout)["crawl"]
+    assert began["state"] == "running"
+    again = make("up", PAGES=4)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert COMPLETE in again.stdout
+    assert (
+        json.loads(on("slave1", "tieba", "status", "--json").stdout)["crawl"]["started_at"]
+        == began["started_at"]
+    )
+
+
+def test_scale_adds_a_machine_to_a_running_crawl_and_touches_no_other():
+    on("slave1", "tieba", "seed", "--forum=聊天", "--pages=20")
+    scaled = make("scale", SLAVES=2)
+    assert scaled.returncode == 0, scaled.stdout + scaled.stderr
+    assert machines_of_the_last_playbook() == {"slave2"}
+    deadline = time.monotonic() + SECONDS
+    while (status := json.loads(on("slave1", "tieba", "status", "--json").stdout))["crawl"][
+        "state"
+    ] == "running":
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    assert {slave["host"] for slave in status["slaves"] if slave["done"]} == {"slave1", "slave2"}
+    report = on("slave1", "tieba", "report", "--truth=http://site:8080")
+    assert report.returncode == 0, report.stdout
+
+
+def test_scale_takes_a_machine_away():
+    assert make("scale", SLAVES=1).returncode == 0
+    assert docker_names("container", "Names") == {
+        f"{CLUSTER}-{node}" for node in ("master", "slave1", "site")
+    }
+
+
+def test_a_stopped_machine_comes_back_with_the_next_up():
+    subprocess.run(["docker", "stop", f"{CLUSTER}-slave1"], check=True, capture_output=True)
+    done = make("up", PAGES=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert COMPLETE in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("status",), "finished"), (("logs", "LAST=5"), "slave1"), (("ssh", "NODE=nowhere"), "NODE=nowhere")],
+)
+def test_looking_around(words, said):
+    done = make(*words)
+    assert said in done.stdout + done.stderr
+
+
+def test_passwords_are_in_no_log_of_ours():
+    secrets = [
+        path.read_text().strip()
+        for path in SSH_CONFIG.parent.iterdir()
+        if path.name.endswith(("crawler", "admin"))
+    ]
+    assert len(secrets) == 4
+    text = LOG.read_text()
+    assert not [secret for secret in secrets if secret in text]
+
+
+def test_down_removes_exactly_what_up_made():
+    done = make("down")
+    assert done.returncode == 0, done.stderr
+    kinds = {"container": "Names", "network": "Name", "volume": "Name", "image": "Repository"}
+    assert [docker_names(kind, field) for kind, field in kinds.items()] == [set()] * len(kinds)
+    assert not SSH_CONFIG.parent.exists()
+    assert make("down").returncode == 0  # nothing is left to remove, and that is no error
