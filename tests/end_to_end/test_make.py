@@ -76,7 +76,8 @@ def test_a_forum_that_does_not_exist_is_named():
 
 def test_an_interrupted_up_goes_on_where_it_was():
     """Ctrl-C ends the view alone: the crawl goes on, and the next `make up` sees it to its end."""
-    command = ["make", "up", "PAGES=4"]
+    # Long enough that it still runs when the second `make up` has looked at all machines.
+    command = ["make", "up", "PAGES=30"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as first:
@@ -88,7 +89,7 @@ def test_an_interrupted_up_goes_on_where_it_was():
     assert first.returncode != 0
     began = json.loads(on("slave1", "tieba", "status", "--json").stdout)["crawl"]
     assert began["state"] == "running"
-    again = make("up", PAGES=4)
+    again = make("up", PAGES=30)
     assert again.returncode == 0, again.stdout + again.stderr
     assert COMPLETE in again.stdout
     assert (
