@@ -42,9 +42,9 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _logs(_: argparse.Namespace) -> int:
-    names = [os.environ["NODE"]] if os.environ.get("NODE") else [node.name for node in cluster.nodes()]
+    names = [os.environ["NODE"]] if os.environ.get("NODE") else cluster.running()
     journal = ["sudo", "journalctl", "--no-pager", "--quiet", "--output", "short-iso-precise", "--lines"]
-    units = [f"--unit={unit}" for unit in ("tieba-*", "redis-server", "mongod")]
+    units = [f"--unit={unit}" for unit in ("tieba-*", "redis-server")]
     lines: list[str] = []
     for name in names:
         lines += run(*cluster.ssh(name, *journal, os.environ.get("LAST") or "50", *units)).stdout.splitlines()

@@ -19,7 +19,8 @@ SECRETS = INVENTORY / "secrets" / CLUSTER
 _KEY = SECRETS / "id_ed25519"
 _KNOWN_HOSTS = SECRETS / "known_hosts"
 SSH_CONFIG = SECRETS / "ssh_config"
-_LABEL = "tieba.cluster"
+_LABEL, _TARGET_LABEL = "tieba.cluster", "tieba.target"
+_NO_PORT = 9  # the discard service, which no machine runs
 _BOOT_SECONDS = 90
 
 # Gives a new node its own host keys (those of the image would be everybody's) and the SSH user.
@@ -45,7 +46,8 @@ class Node:
 
     name: str  # master, slave1, …, site
     running: bool
-    port: int | None  # of its SSH server, on the host's 127.0.0.1; None while it is stopped
+    port: int  # of its SSH server, on the host's 127.0.0.1; one where nobody answers while it is stopped
+    target: str  # what its cluster crawls: replica or live
 
 
 def nodes() -> list[Node]:
@@ -56,9 +58,19 @@ def nodes() -> list[Node]:
     found = []
     for container in json.loads(docker("inspect", *ids)):
         ports = container["NetworkSettings"]["Ports"].get("22/tcp") or []
-        port = int(ports[0]["HostPort"]) if ports else None
-        found.append(Node(container["Config"]["Hostname"], container["State"]["Running"], port))
+        config = container["Config"]
+        port = int(ports[0]["HostPort"]) if ports else _NO_PORT
+        target = config["Labels"].get(_TARGET_LABEL, "replica")
+        found.append(Node(config["Hostname"], container["State"]["Running"], port, target))
     return sorted(found, key=lambda node: (node.name == "site", len(node.name), node.name))
+
+
+def running() -> list[str]:
+    """Return the names of the nodes that run; raises ControlError where there is none."""
+    names = [node.name for node in nodes() if node.running]
+    if not names:
+        raise ControlError("there is no cluster: `make up` makes one")
+    return names
 
 
 def slaves() -> list[str]:
@@ -66,7 +78,7 @@ def slaves() -> list[str]:
     return [node.name for node in nodes() if node.name.startswith("slave")]
 
 
-def create(names: Iterable[str]) -> list[str]:
+def create(names: Iterable[str], target: str = "replica") -> list[str]:
     """Make the nodes that are missing, start those that are stopped; return the names of the new ones."""
     have = {node.name: node for node in nodes()}
     SECRETS.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,12 +89,14 @@ def create(names: Iterable[str]) -> list[str]:
     if not docker("network", "ls", "--quiet", "--filter", f"label={_LABEL}={CLUSTER}"):
         docker("network", "create", "--label", f"{_LABEL}={CLUSTER}", CLUSTER)
     known = _KNOWN_HOSTS.read_text() if _KNOWN_HOSTS.exists() else ""
-    # A node without a known host key was interrupted in its first boot: it counts as new.
     new = [name for name in names if name not in have or f"{_alias(name)} " not in known]
-    stopped = [name for name in names if name in have and not have[name].running]
+    # A node without a known host key was interrupted in its first boot, which may still go on in it.
+    if half_made := [_container(name) for name in new if name in have]:
+        docker("rm", "--force", "--volumes", *half_made)
+    stopped = [name for name in names if name not in new and not have[name].running]
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: docker("start", _container(name)), stopped))
-        list(pool.map(_run_node, [name for name in new if name not in have]))
+        list(pool.map(lambda name: _run_node(name, target), new))
         keys = list(pool.map(_first_boot, new))
     kept = [line for line in known.splitlines() if line.split()[0] not in {_alias(name) for name in new}]
     _KNOWN_HOSTS.write_text("".join(f"{line}\n" for line in [*kept, *keys]))
@@ -115,8 +129,8 @@ def destroy() -> list[str]:
 
 
 def inventory() -> dict[str, Any]:
-    """Return the nodes as Ansible's inventory scripts print them."""
-    running = [node for node in nodes() if node.running]
+    """Return the nodes as Ansible's inventory scripts print them; stopped ones too, for preflight to name."""
+    listed = nodes()
     hostvars = {
         node.name: {
             "ansible_host": "127.0.0.1",
@@ -128,9 +142,9 @@ def inventory() -> dict[str, Any]:
             # Nodes reach each other by name, through the network's own resolver.
             "node_address": node.name,
         }
-        for node in running
+        for node in listed
     }
-    names = [node.name for node in running]
+    names = [node.name for node in listed]
     return {
         "_meta": {"hostvars": hostvars},
         "master": {"hosts": [name for name in names if name == "master"]},
@@ -144,17 +158,14 @@ def ssh(node: str, *command: str, tty: bool = False) -> list[str]:
 
     Raises ControlError when there is no such node.
     """
-    have = [each.name for each in nodes() if each.running]
+    have = running()
     if node not in have:
-        raise ControlError(
-            f"NODE={node}: no such node is running; "
-            + (f"there are {', '.join(have)}" if have else "`make up` makes them")
-        )
+        raise ControlError(f"node {node!r} does not run; there are {', '.join(have)}")
     _write_ssh_config()
     return ["ssh", "-F", str(SSH_CONFIG), *(["-t"] if tty else []), node, *map(shlex.quote, command)]
 
 
-def _run_node(name: str) -> None:
+def _run_node(name: str, target: str) -> None:
     docker(
         "run",
         "--detach",
@@ -163,6 +174,7 @@ def _run_node(name: str) -> None:
         f"--network={CLUSTER}",
         f"--network-alias={name}",
         f"--label={_LABEL}={CLUSTER}",
+        f"--label={_TARGET_LABEL}={target}",
         "--publish=127.0.0.1::22",
         "--tmpfs=/run",
         "--tmpfs=/run/lock",

@@ -34,6 +34,15 @@ def docker_command() -> tuple[str, ...]:
     raise ControlError(f"docker: no engine answers ({last_line(answer.stderr)}); start it, then try again")
 
 
+def answers() -> bool:
+    """Say whether an engine answers."""
+    try:
+        docker_command()
+    except ControlError:
+        return False
+    return True
+
+
 def docker(*arguments: str, check: bool = True, stdin: str | None = None, timeout: float = 600) -> str:
     """Run one Docker command and return what it printed; raises ControlError when it fails."""
     return run(*docker_command(), *arguments, check=check, stdin=stdin, timeout=timeout).stdout.strip()
@@ -41,9 +50,7 @@ def docker(*arguments: str, check: bool = True, stdin: str | None = None, timeou
 
 def ensure() -> str:
     """Make sure that an engine answers, and return its version."""
-    try:
-        docker_command()
-    except ControlError:
+    if not answers():
         if not shutil.which("dockerd"):
             apt_install("docker.io", "iptables")
         _start()

@@ -18,10 +18,11 @@ def ensure(purpose: str = "control") -> None:
     """
     wanted = {kind: _fingerprint(kind) for kind in ("control", "test")}
     stamp = VENV / ".requirements"
-    have = stamp.read_text() if stamp.exists() else ""
+    # Without its Python, which an upgrade of the system can take away, .venv is worth nothing.
+    have = stamp.read_text() if stamp.exists() and PYTHON.exists() else ""
     if have == wanted["test"] or have == wanted[purpose]:
         return
-    if not (VENV / "bin" / "pip").exists():
+    if not PYTHON.exists() or not (VENV / "bin" / "pip").exists():
         _create()
     # pip builds nothing and installs one wheel: uv, which does the rest in seconds.
     run(

@@ -41,7 +41,9 @@ def run(
     except FileNotFoundError:
         raise ControlError(f"{argv[0]}: no such program; install it and try again") from None
     except subprocess.TimeoutExpired:
-        raise ControlError(f"{argv[0]}: no answer within {timeout:.0f} s: {' '.join(argv)}") from None
+        raise ControlError(
+            f"{argv[0]}: no answer within {timeout:.0f} s: {' '.join(argv).splitlines()[0][:80]}"
+        ) from None
     log(argv, done.returncode, time.monotonic() - started, done.stdout + done.stderr)
     if check and done.returncode:
         raise ControlError(f"{argv[0]}: {last_line(done.stderr or done.stdout)} (whole output: {shown(LOG)})")

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from control import cluster, engine, environment, image, mongod
@@ -71,7 +72,7 @@ def everything() -> None:
     lint()
     unit()
     # Read when control.project is imported, hence a process of its own.
-    test = ["python3", "-m", "control", "test", "--only", "containers"]
+    test = [sys.executable, "-m", "control", "test", "--only", "containers"]
     status = subprocess.run(
         test, cwd=ROOT, env={**os.environ, "CLUSTER": _TEST_CLUSTER}, check=False
     ).returncode

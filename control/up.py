@@ -10,11 +10,14 @@ from pathlib import Path
 
 from control import ansible, cluster, engine, environment, image
 from control.process import ControlError, run, shown
-from control.project import APT_MIRROR, CACHE, ROOT
+from control.project import APT_MIRROR, CACHE, CLUSTER
 from control.terminal import Step
 
 _MEMORY_GIB_BASE, _MEMORY_GIB_SLAVE = 1.0, 0.5  # measured: master and site; one slave with two workers
 _DISK_GIB_BASE, _DISK_GIB_SLAVE = 3.0, 0.5
+_SLAVES = 2
+_MAX_FORUM_NAME = 100  # characters, as in tieba.seeds
+_INTERRUPTED = 130  # a shell's status for a program that Ctrl-C has ended
 _SITE_URL = "http://site:8080"
 # The site counts what it answers twice from here on.
 _RESET_SITE = (
@@ -29,18 +32,21 @@ class Work:
 
     forum: str = "聊天"
     pages: int = 20
-    slaves: int | None = None  # None: as many as there are, or 2
-    target: str = "replica"
+    slaves: int | None = None  # None: as many as there are, or _SLAVES
+    target: str | None = None  # None: that of the cluster there is, or replica
 
     @classmethod
     def from_environment(cls) -> "Work":
         """Read FORUM, PAGES, SLAVES and TARGET; raises ControlError for a value that cannot be meant."""
-        target = os.environ.get("TARGET") or cls.target
-        if target not in ("replica", "live"):
+        target = os.environ.get("TARGET") or None
+        if target not in (None, "replica", "live"):
             raise ControlError(f"TARGET={target}: use replica (the stand-in site) or live (tieba.baidu.com)")
         slaves = os.environ.get("SLAVES")
+        forum = os.environ.get("FORUM", "").strip() or cls.forum
+        if len(forum) > _MAX_FORUM_NAME or not forum.isprintable():
+            raise ControlError(f"FORUM={forum[:20]}…: not the name of a forum; for example FORUM=聊天")
         return cls(
-            forum=os.environ.get("FORUM", "").strip() or cls.forum,
+            forum=forum,
             pages=whole_number("PAGES", os.environ.get("PAGES") or str(cls.pages), 1, 10_000),
             slaves=whole_number("SLAVES", slaves, 1, 50) if slaves else None,
             target=target,
@@ -61,33 +67,45 @@ def up(work: Work) -> int:
             f"system {platform.system()}: containers with systemd need Linux (Debian 12+, Ubuntu 22.04+); "
             "use `vagrant up` here"
         )
+    if not engine.answers():  # say what is short before anything is installed
+        check_room(work.slaves or _SLAVES, work.slaves or _SLAVES)
     prepare("control")
-    slaves = work.slaves or len(cluster.slaves()) or 2
-    if surplus := _surplus(slaves):
+    there = cluster.nodes()
+    target = there[0].target if there else work.target or "replica"
+    if work.target not in (None, target):
+        raise ControlError(
+            f"TARGET={work.target}: cluster {CLUSTER} crawls {target}; `make down` first, "
+            f"or have a second one: make up TARGET={work.target} CLUSTER={work.target}"
+        )
+    have = [node.name for node in there if node.name.startswith("slave")]
+    slaves = work.slaves or len(have) or _SLAVES
+    if surplus := _surplus(have, slaves):
         raise ControlError(
             f"SLAVES={slaves}: there is {', '.join(surplus)} too; `make scale SLAVES={slaves}` removes it"
         )
-    check_room(slaves)
+    check_room(slaves, slaves - len(have))
     with Step("Machines") as step:
-        new = cluster.create(_names(slaves, work.target))
+        new = cluster.create(_names(slaves, target), target)
         step.result = f"{', '.join(node.name for node in cluster.nodes())} ({len(new)} new)"
-    variables = site_variables(work.target)
     with Step("site.yml") as step:
-        ansible.play(step, "site.yml", variables=variables)
-    return crawl(work)
+        ansible.play(step, "site.yml", variables=site_variables(target))
+    return crawl(work, target)
 
 
-def crawl(work: Work) -> int:
+def crawl(work: Work, target: str) -> int:
     """Start the crawl or join the one that runs, show it until it is finished, and report."""
     with Step("Crawl") as step:
-        if work.target == "replica" and not _is_running():
+        if target == "replica" and not _is_running():
             run(*cluster.ssh("site", "python3", "-c", _RESET_SITE))
         run(*cluster.ssh("slave1", "tieba", "seed", "--forum", work.forum, "--pages", str(work.pages)))
         step.result = f"forum {work.forum}, {work.pages} list pages"
     watch = cluster.ssh("slave1", "tieba", "status", "--watch", "--until-finished", tty=os.isatty(1))
-    if subprocess.run(watch, check=False).returncode:
+    status = subprocess.run(watch, check=False).returncode
+    if status == _INTERRUPTED:  # on a terminal, Ctrl-C goes to the other end
+        raise KeyboardInterrupt
+    if status:
         raise ControlError("the view of the crawl broke off; `make up` shows it again and goes on with it")
-    truth = ["--truth", _SITE_URL] if work.target == "replica" else []
+    truth = ["--truth", _SITE_URL] if target == "replica" else []
     done = subprocess.run(cluster.ssh("slave1", "tieba", "report", *truth), check=False)
     print(
         "Next: make status | logs | ssh NODE=slave1 | down; make help lists more. "
@@ -98,20 +116,23 @@ def crawl(work: Work) -> int:
 
 def scale(count: int) -> None:
     """Have `count` slaves, touching only those that come or go, while the crawl goes on."""
-    if not cluster.slaves():
+    there = cluster.nodes()
+    have = [node.name for node in there if node.name.startswith("slave")]
+    if not have:
         raise ControlError(f"SLAVES={count}: nothing to scale; `make up SLAVES={count}` makes a cluster")
-    target = "replica" if any(node.name == "site" for node in cluster.nodes()) else "live"
-    if surplus := _surplus(count):
+    target = there[0].target
+    if surplus := _surplus(have, count):
         with Step("Draining") as step:
             with ThreadPoolExecutor() as pool:
-                stop = ("sudo", "systemctl", "stop", "tieba-crawler.target")
+                # The processes too, not their target alone: this waits until they have ended.
+                stop = ("sudo", "systemctl", "stop", "tieba-crawler.target", "tieba-crawler@*.service")
                 stops = [cluster.ssh(name, *stop) for name in surplus]
                 list(pool.map(lambda command: run(*command, timeout=120), stops))
             cluster.remove(surplus)
             step.result = f"{', '.join(surplus)} removed"
-    check_room(count)
+    check_room(count, count - len(have))
     with Step("Machines") as step:
-        new = cluster.create(_names(count, target))
+        new = cluster.create(_names(count, target), target)
         step.result = f"{', '.join(new) or 'none'} new"
     # Also those that an interrupted run made and left.
     if idle := [name for name in cluster.slaves() if name in new or not _crawls(name)]:
@@ -121,10 +142,12 @@ def scale(count: int) -> None:
 
 def down() -> None:
     """Remove what `make up` made in Docker, and stop the engine if `make up` started it."""
-    try:
-        engine.docker_command()
-    except ControlError as error:
-        print(f"nothing to remove: {error}")
+    if not engine.answers():
+        if cluster.SECRETS.exists():
+            raise ControlError(
+                f"docker: no engine answers, so cluster {CLUSTER} cannot be removed; start it first"
+            )
+        print("nothing to remove")
         return
     with Step("Removing") as step:
         names = cluster.destroy()
@@ -146,24 +169,22 @@ def prepare(purpose: str) -> None:
         step.result = f"engine {version}, image {tag}"
 
 
-def check_room(slaves: int) -> None:
-    """Raise ControlError where memory or disk cannot hold the nodes that are still to be made."""
-    more = max(0, slaves - len(cluster.slaves()))
-    if not more:
+def check_room(slaves: int, more: int) -> None:
+    """Raise ControlError where memory or disk cannot hold `slaves` of which `more` are still to be made."""
+    if more <= 0:
         return
-    memory = _MEMORY_GIB_BASE + _MEMORY_GIB_SLAVE * more
+    is_first = slaves == more
+    memory = _MEMORY_GIB_BASE * is_first + _MEMORY_GIB_SLAVE * more
     meminfo = Path("/proc/meminfo").read_text().splitlines()
     available = next(int(line.split()[1]) for line in meminfo if line.startswith("MemAvailable")) / 2**20
-    disk = _DISK_GIB_BASE + _DISK_GIB_SLAVE * more
+    disk = _DISK_GIB_BASE * is_first + _DISK_GIB_SLAVE * more
     CACHE.mkdir(exist_ok=True)
     places = [path for path in (CACHE, Path("/var/lib/docker")) if path.exists()]
     free = min(shutil.disk_usage(path).free for path in places) / 2**30
     for what, have, need in (("memory", available, memory), ("disk", free, disk)):
         if have < need:
-            raise ControlError(
-                f"{what}: {have:.1f} GiB free, {need:.1f} GiB needed for {slaves} slaves; "
-                f"free some, or use fewer (make up SLAVES=1)"
-            )
+            fewer = ", or use fewer slaves: SLAVES=1" if slaves > 1 else ""
+            raise ControlError(f"{what}: {have:.1f} GiB free, {need:.1f} GiB needed; free some{fewer}")
 
 
 def site_variables(target: str) -> dict[str, str]:
@@ -172,7 +193,7 @@ def site_variables(target: str) -> dict[str, str]:
     if APT_MIRROR:
         variables["base_apt_mirror"] = APT_MIRROR
     if ca_file := os.environ.get("CA_FILE"):
-        variables["base_ca_file"] = str(ROOT / ca_file)
+        variables["base_ca_file"] = str(Path(ca_file).resolve())
     return variables
 
 
@@ -181,8 +202,8 @@ def _names(slaves: int, target: str) -> list[str]:
     return ["master", *(f"slave{number}" for number in range(1, slaves + 1)), *site]
 
 
-def _surplus(slaves: int) -> list[str]:
-    return [name for name in cluster.slaves() if int(name.removeprefix("slave")) > slaves]
+def _surplus(slaves: list[str], count: int) -> list[str]:
+    return [name for name in slaves if int(name.removeprefix("slave")) > count]
 
 
 def _crawls(slave: str) -> bool:

@@ -14,6 +14,7 @@ from control.process import ControlError, last_line, run
         *(("PAGES", value) for value in ("0", "many", "-1", "1.5", "٣")),
         *(("SLAVES", value) for value in ("0", "51")),
         ("TARGET", "mirror"),
+        ("FORUM", "吧" * 101),
     ],
 )
 def test_a_wrong_value_is_named_with_a_way_out(monkeypatch, name, value):
@@ -21,7 +22,7 @@ def test_a_wrong_value_is_named_with_a_way_out(monkeypatch, name, value):
     with pytest.raises(ControlError) as caught:
         up.Work.from_environment()
     message = str(caught.value)
-    assert f"{name}={value}" in message
+    assert f"{name}={value[:20]}" in message
     assert "\n" not in message
     assert "for example" in message or "use " in message
 
@@ -29,7 +30,7 @@ def test_a_wrong_value_is_named_with_a_way_out(monkeypatch, name, value):
 def test_make_passes_what_was_not_given_as_empty(monkeypatch):
     for name in ("FORUM", "PAGES", "SLAVES", "TARGET"):
         monkeypatch.setenv(name, "")
-    assert up.Work.from_environment() == up.Work("聊天", 20, None, "replica")
+    assert up.Work.from_environment() == up.Work("聊天", 20, None, None)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +95,19 @@ def test_capabilities_are_those_this_machine_has(monkeypatch, tmp_path):
 
 
 def test_an_unknown_node_is_answered_with_those_there_are(monkeypatch):
-    monkeypatch.setattr(cluster, "nodes", lambda: [cluster.Node("master", running=True, port=1)])
-    with pytest.raises(ControlError, match=r"NODE=slave9: no such node is running; there are master"):
+    monkeypatch.setattr(
+        cluster, "nodes", lambda: [cluster.Node("master", running=True, port=1, target="replica")]
+    )
+    with pytest.raises(ControlError, match=r"node 'slave9' does not run; there are master"):
         cluster.ssh("slave9")
 
 
 def test_the_inventory_is_json_that_ansible_takes(monkeypatch):
-    there = [cluster.Node(name, running=True, port=2200) for name in ("master", "slave1", "site")]
-    monkeypatch.setattr(cluster, "nodes", lambda: [*there, cluster.Node("slave2", running=False, port=None)])
+    there = [
+        cluster.Node(name, running=True, port=2200, target="live") for name in ("master", "slave1", "site")
+    ]
+    stopped = cluster.Node("slave2", running=False, port=9, target="live")
+    monkeypatch.setattr(cluster, "nodes", lambda: [*there, stopped])
     listed = json.loads(json.dumps(cluster.inventory()))
-    assert listed["slaves"]["hosts"] == ["slave1"]
+    assert listed["slaves"]["hosts"] == ["slave1", "slave2"]  # preflight names the stopped one
     assert listed["_meta"]["hostvars"]["slave1"]["ansible_host"] == "127.0.0.1"
