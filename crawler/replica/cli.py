@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--port", type=_whole(0, 65_535), help="overrides the configuration's port; 0 takes a free one"
     )
+    serve.add_argument("--check", action="store_true", help="only check the configuration, do not serve")
     serve.set_defaults(run=_serve)
 
     listing = add(
@@ -117,6 +118,8 @@ def _config(options: argparse.Namespace) -> Config:
 
 def _serve(options: argparse.Namespace) -> int:
     config = _config(options)
+    if options.check:
+        return 0
     listener = _listen(config.host, config.port)
     host, port = listener.getsockname()[:2]
     app = create_app(config)

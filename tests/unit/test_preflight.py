@@ -88,6 +88,46 @@ def test_a_wrong_inventory_is_explained(check, target, said):
     assert "\n" not in error
 
 
+def jobs(master=None, slave=None):
+    listed = {"master": ["m"], "slaves": ["s"]}
+    return preflight.job_errors({"m": master or {}, "s": slave or {}}, listed)
+
+
+def test_redis_lets_the_crawler_use_the_keys_of_its_job():
+    other = {"crawler_job": "other"}
+    assert jobs() == jobs(other, other) == []
+    assert jobs({"redis_crawler_prefix": "other", **other}, other) == []
+
+
+@pytest.mark.parametrize(
+    ("master", "slave", "job"),
+    [
+        ({"redis_crawler_prefix": "mine", "crawler_job": "other"}, {"crawler_job": "other"}, "other"),
+        ({"redis_crawler_prefix": "mine"}, {}, "tieba"),
+    ],
+)
+def test_a_prefix_that_is_not_the_job_is_explained(master, slave, job):
+    (error,) = jobs(master, slave)
+    assert error.startswith(f"redis_crawler_prefix is 'mine', but crawler_job is '{job}' (on s): leave")
+    assert "\n" not in error
+
+
+def test_a_certificate_authority_that_is_not_there_is_explained(tmp_path):
+    there = tmp_path / "ca.pem"
+    there.touch()
+
+    def errors(*names):
+        hostvars = {f"m{number}": {"base_ca_file": name} for number, name in enumerate(names)}
+        return preflight.file_errors({**hostvars, "plain": {}}, [*hostvars, "plain"], [str(tmp_path)])
+
+    assert errors("", str(there), "ca.pem") == []
+    missing = str(tmp_path / "none.pem")
+    (error,) = errors(missing, missing)
+    assert error.startswith(f"base_ca_file is '{missing}': there is no such file on this machine; give")
+    assert "\n" not in error
+    assert len(errors(str(tmp_path), "none.pem")) == 2  # a folder, and a relative path
+
+
 def test_every_default_passes_its_own_check():
     import yaml
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replica import cli
 from replica import config as settings_of
 from replica.app import Site, sign
 from replica.config import Config, ConfigError, Faults
@@ -296,3 +297,15 @@ def test_unusable_configuration_file_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=re.escape(str(path))):
         settings_of.load(path)
+
+
+def test_check_of_a_configuration_prints_nothing_and_serves_nothing(tmp_path, capsys):
+    path = tmp_path / "replica.json"
+    path.write_text('{"seed": 2}')
+    assert cli.main(["serve", "--config", str(path), "--check"]) == 0
+    assert capsys.readouterr() == ("", "")
+    path.write_text('{"sead": 2}')
+    assert cli.main(["serve", "--config", str(path), "--check"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tieba-replica: {path}: ")
+    assert "key 'sead' is unknown" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -120,6 +121,37 @@ def group_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], t
     return errors
 
 
+def job_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
+    """Return one line where Redis would refuse the crawler its keys: their prefix is the crawler's job."""
+    masters = groups.get("master", [])
+    for master in masters[:1]:
+        if "redis_crawler_prefix" in hostvars[master]:
+            prefix = hostvars[master]["redis_crawler_prefix"]
+            for host in [*groups.get("slaves", []), master]:
+                job = hostvars[host].get("crawler_job", "tieba")
+                if str(job) != str(prefix):
+                    return [
+                        f"redis_crawler_prefix is {prefix!r}, but crawler_job is {job!r} (on {host}): "
+                        "leave redis_crawler_prefix out, it follows crawler_job"
+                    ]
+    return []
+
+
+def file_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """Return one line for each base_ca_file that the control machine lacks; `folders` hold relative ones."""
+    folders = list(folders)
+    errors = {}
+    for host in hosts:
+        name = hostvars[host].get("base_ca_file", "")
+        paths = [Path(folder, Path(str(name)).expanduser()) for folder in folders]
+        if name and not any(map(os.path.isfile, paths)):
+            errors[name] = (
+                f"base_ca_file is {name!r}: there is no such file on this machine; "
+                "give the path of a PEM file, or leave it empty"
+            )
+    return list(errors.values())
+
+
 def machine_errors(
     hostvars: Mapping[str, Any],
     groups: Mapping[str, list[str]],
@@ -185,5 +217,7 @@ class FilterModule:
         return {
             "setting_errors": setting_errors,
             "group_errors": group_errors,
+            "job_errors": job_errors,
+            "file_errors": file_errors,
             "machine_errors": machine_errors,
         }

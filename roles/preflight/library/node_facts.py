@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -86,21 +88,17 @@ def releases() -> list[str]:
 def stale(module: AnsibleModule, settings: dict[str, list[str]]) -> list[str]:
     """Return the units that still run with what their files held before; an interrupted run leaves such."""
     patterns = [unit.replace("@.", "@*.") for unit in settings]
-    show = [
-        "systemctl",
-        "show",
-        "--timestamp=unix",
-        "--property=Id,ActiveState,ExecMainStartTimestamp",
-        *patterns,
-    ]
+    show = ["systemctl", "show", "--property=Id,ActiveState,ExecMainStartTimestamp", *patterns]
     found = set()
-    for block in module.run_command(show)[1].split("\n\n"):
+    # Ubuntu 22.04's systemctl does not know --timestamp=unix; TZ makes it print UTC.
+    for block in module.run_command(show, environ_update={"TZ": "UTC"})[1].split("\n\n"):
         properties = dict(line.partition("=")[::2] for line in block.splitlines())
         unit = re.sub(r"@.*\.", "@.", properties.get("Id", ""))
-        started = re.fullmatch(r"@(\d+)", properties.get("ExecMainStartTimestamp", ""))
+        started = re.fullmatch(r"\S+ (\S+ \S+) UTC", properties.get("ExecMainStartTimestamp", ""))
         if started and properties["ActiveState"] == "active":
+            seconds = calendar.timegm(time.strptime(started[1], "%Y-%m-%d %H:%M:%S"))
             files = [Path(file) for file in settings[unit]]
-            if any(int(file.stat().st_mtime) > int(started[1]) for file in files if file.exists()):
+            if any(int(file.stat().st_mtime) > seconds for file in files if file.exists()):
                 found.add(unit)
     return sorted(found)
 
