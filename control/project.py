@@ -14,9 +14,7 @@ LOG = CACHE / "control.log"
 
 CLUSTER = os.environ.get("CLUSTER") or "tieba"  # names the containers, the network, the secrets
 if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", CLUSTER):
-    sys.exit(
-        f"error: CLUSTER={CLUSTER}: use a-z, 0-9 and -, a letter first; for example CLUSTER=mine"
-    )
+    sys.exit(f"error: CLUSTER={CLUSTER}: use a-z, 0-9 and -, a letter first; for example CLUSTER=mine")
 
 # Package mirrors and a certificate authority of one's own, under the names their clients know.
 if mirror := os.environ.get("PYPI_MIRROR"):

@@ -13,8 +13,9 @@ from control.process import ControlError, run, shown
 from control.project import APT_MIRROR, CACHE, CLUSTER
 from control.terminal import Step
 
-_MEMORY_GIB_BASE, _MEMORY_GIB_SLAVE = 1.0, 0.5  # measured: master and site; one slave with two workers
-_DISK_GIB_BASE, _DISK_GIB_SLAVE = 3.0, 0.5
+# Measured, with some room: the environment, the image, the master and the site; each slave with two workers.
+_MEMORY_GIB_BASE, _MEMORY_GIB_SLAVE = 1.5, 0.5
+_DISK_GIB_BASE, _DISK_GIB_SLAVE = 4.0, 0.5
 _SLAVES = 2
 _MAX_FORUM_NAME = 100  # characters, as in tieba.seeds
 _INTERRUPTED = 130  # a shell's status for a program that Ctrl-C has ended

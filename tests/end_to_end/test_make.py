@@ -9,7 +9,9 @@ import time
 
 import pytest
 
-from control.project import CACHE, CLUSTER, INVENTORY, ROOT
+from control import image
+from control.engine import docker
+from control.project import CACHE, CLUSTER, INVENTORY, ROOT, VENV
 
 LOG = CACHE / "control.log"
 SSH_CONFIG = INVENTORY / "secrets" / CLUSTER / "ssh_config"
@@ -38,6 +40,18 @@ def machines_of_the_last_playbook():
     return set(re.findall(r"^(\w+)\s+: ok=", recap, re.MULTILINE))
 
 
+def status_of_the_crawl():
+    return json.loads(on("slave1", "tieba", "status", "--json").stdout)
+
+
+def wait_until_finished():
+    deadline = time.monotonic() + SECONDS
+    while (status := status_of_the_crawl())["crawl"]["state"] == "running":
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    return status
+
+
 def docker_names(kind, field):
     command = [
         "docker",
@@ -58,6 +72,11 @@ def _cluster():
 
 
 def test_up_crawls_everything_from_nothing():
+    """From nothing but a node that an interrupted run left half-made."""
+    image.ensure(print)
+    docker("network", "create", f"--label=tieba.cluster={CLUSTER}", CLUSTER)
+    options = ["--hostname=slave1", f"--network={CLUSTER}", f"--label=tieba.cluster={CLUSTER}"]
+    docker("create", f"--name={CLUSTER}-slave1", *options, image.TAG)
     done = make("up", PAGES=2, SLAVES=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert COMPLETE in done.stdout
@@ -87,15 +106,12 @@ def test_an_interrupted_up_goes_on_where_it_was():
                 break
         first.communicate(timeout=30)
     assert first.returncode != 0
-    began = json.loads(on("slave1", "tieba", "status", "--json").stdout)["crawl"]
+    began = status_of_the_crawl()["crawl"]
     assert began["state"] == "running"
     again = make("up", PAGES=30)
     assert again.returncode == 0, again.stdout + again.stderr
     assert COMPLETE in again.stdout
-    assert (
-        json.loads(on("slave1", "tieba", "status", "--json").stdout)["crawl"]["started_at"]
-        == began["started_at"]
-    )
+    assert status_of_the_crawl()["crawl"]["started_at"] == began["started_at"]
 
 
 def test_scale_adds_a_machine_to_a_running_crawl_and_touches_no_other():
@@ -103,22 +119,36 @@ def test_scale_adds_a_machine_to_a_running_crawl_and_touches_no_other():
     scaled = make("scale", SLAVES=2)
     assert scaled.returncode == 0, scaled.stdout + scaled.stderr
     assert machines_of_the_last_playbook() == {"slave2"}
-    deadline = time.monotonic() + SECONDS
-    while (status := json.loads(on("slave1", "tieba", "status", "--json").stdout))["crawl"][
-        "state"
-    ] == "running":
-        assert time.monotonic() < deadline, status
-        time.sleep(1)
+    status = wait_until_finished()
     assert {slave["host"] for slave in status["slaves"] if slave["done"]} == {"slave1", "slave2"}
     report = on("slave1", "tieba", "report", "--truth=http://site:8080")
     assert report.returncode == 0, report.stdout
 
 
-def test_scale_takes_a_machine_away():
+def test_scale_takes_a_machine_away_from_a_running_crawl_and_loses_nothing():
+    on("slave1", "tieba", "seed", "--forum=聊天", "--pages=20")
+    time.sleep(10)  # until both have much in hand
     assert make("scale", SLAVES=1).returncode == 0
+    wait_until_finished()
+    report = on("slave1", "tieba", "report", "--truth=http://site:8080")
+    assert report.returncode == 0, report.stdout
     assert docker_names("container", "Names") == {
         f"{CLUSTER}-{node}" for node in ("master", "slave1", "site")
     }
+
+
+def test_another_target_is_refused_since_data_would_mix():
+    done = make("up", TARGET="live")
+    assert done.returncode != 0
+    assert "TARGET=live: cluster" in done.stderr
+
+
+def test_a_stopped_machine_is_named():
+    subprocess.run(["docker", "stop", f"{CLUSTER}-site"], check=True, capture_output=True)
+    playbook = [str(VENV / "bin" / "ansible-playbook"), f"--inventory={INVENTORY}", "site.yml"]
+    done = subprocess.run(playbook, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode != 0
+    assert "site does not answer" in done.stdout + done.stderr
 
 
 def test_a_stopped_machine_comes_back_with_the_next_up():
@@ -130,7 +160,11 @@ def test_a_stopped_machine_comes_back_with_the_next_up():
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("status",), "finished"), (("logs", "LAST=5"), "slave1"), (("ssh", "NODE=nowhere"), "NODE=nowhere")],
+    [
+        (("status",), "finished"),
+        (("logs", "LAST=5"), "slave1"),
+        (("ssh", "NODE=nowhere"), "node 'nowhere' does not run"),
+    ],
 )
 def test_looking_around(words, said):
     done = make(*words)
