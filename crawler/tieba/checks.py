@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 
-from frontier.connection import connect
-from tieba.storage import StoreError
+from frontier.connection import PERMANENT, TRANSIENT, connect
+from tieba.storage import StoreError, StoreUnavailable
 from tieba.storage.mongodb import MongoStore
 
 if TYPE_CHECKING:
@@ -19,21 +19,26 @@ class Unusable(Exception):  # noqa: N818 - reads as what it is
     """A server that is away or refuses us; the message is one line for the user."""
 
 
+class Away(Unusable):
+    """A server that does not answer now; it may come back."""
+
+
 def redis_problem(error: Exception, config: Config) -> Unusable:
     """Explain a Redis error; passwords are never shown."""
     place = _place(config.redis_url)
     if isinstance(error, redis_errors.AuthenticationError):
         return Unusable(f"Redis at {place} refuses user and password of redis_url: {_one_line(error)}")
-    if isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)):
-        return Unusable(
-            f"Redis at {place} does not answer: {_one_line(error)}; is redis-server running there?"
-        )
+    if isinstance(error, PERMANENT):
+        return Unusable(f"Redis at {place}: {_one_line(error)}")
+    if isinstance(error, (*TRANSIENT, OSError)):
+        return Away(f"Redis at {place} does not answer: {_one_line(error)}; is redis-server running there?")
     return Unusable(f"Redis at {place}: {_one_line(error)}")
 
 
 def store_problem(error: StoreError, config: Config) -> Unusable:
     """Explain an error of the store."""
-    return Unusable(f"{error} (mongodb_url: {_place(config.mongodb_url)})")
+    kind = Away if isinstance(error, StoreUnavailable) else Unusable
+    return kind(f"{error} (mongodb_url: {_place(config.mongodb_url)})")
 
 
 async def check_servers(config: Config) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,13 @@ from rich.text import Text
 from frontier.connection import connect
 from frontier.job import ALIVE_SECONDS, Job
 from frontier.slots import Slots
-from tieba.checks import redis_problem, store_problem
+from tieba.checks import Away, redis_problem, store_problem
 from tieba.pages import target_from_list
 from tieba.storage import StoreError
 from tieba.storage.mongodb import MongoStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from rich.console import RenderableType
 
@@ -73,7 +74,7 @@ class Watcher:
         self._store: Store | None = None
 
     async def status(self) -> Status:
-        """Gather the status; raises Unusable."""
+        """Gather the status; raises Unusable, or Away, which can pass."""
         try:
             facts = await self._job.facts()
             paused = await self._slots.paused()
@@ -163,7 +164,7 @@ def _slaves(facts: Facts) -> list[Status]:
 
 
 async def show(config: Config, *, as_json: bool, watch: bool, until_finished: bool) -> None:
-    """Print the status once, or follow it; raises Unusable."""
+    """Print the status once, or follow it, and wait for servers that are away; raises Unusable."""
     watcher = Watcher(config)
     try:
         if watch or until_finished:
@@ -182,28 +183,60 @@ async def _follow(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Sta
     console = Console(quiet=quiet)
     if quiet or not console.is_terminal:
         return await _follow_by_line(watcher, until_finished=until_finished, quiet=quiet)
-    eta = Eta()
-    status = eta.refine(await watcher.status())
-    with Live(draw(status), console=console, auto_refresh=False) as live:
-        while not (until_finished and status["crawl"]["state"] == "finished"):
-            await asyncio.sleep(_REDRAW_SECONDS)
-            status = eta.refine(await watcher.status())
+    status: Status | None = None
+    with Live(console=console, auto_refresh=False) as live:
+        async for look in _looks(watcher):
+            if isinstance(look, Away):
+                live.update(_draw_away(status, look), refresh=True)
+                continue
+            status = look
             live.update(draw(status), refresh=True)
-    return status
+            if _is_over(status, until_finished=until_finished):
+                return status
+    raise AssertionError("one looks without end")
 
 
 async def _follow_by_line(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Status:
     next_line = 0.0
-    eta = Eta()
-    while True:
-        status = eta.refine(await watcher.status())
-        is_over = until_finished and status["crawl"]["state"] == "finished"
+    is_away = False
+    async for look in _looks(watcher):
+        if isinstance(look, Away):
+            if not is_away:
+                print(f"tieba status: {look}; waiting for it", file=sys.stderr, flush=True)
+            is_away = True
+            next_line = 0.0  # that it is back is seen at once
+            continue
+        is_away = False
+        is_over = _is_over(look, until_finished=until_finished)
         if not quiet and (is_over or time.monotonic() >= next_line):
-            print(line(status), flush=True)
+            print(line(look), flush=True)
             next_line = time.monotonic() + _LINE_SECONDS
         if is_over:
-            return status
+            return look
+    raise AssertionError("one looks without end")
+
+
+async def _looks(watcher: Watcher) -> AsyncIterator[Status | Away]:
+    """Look again and again, without end; gives why there is no status while a server is away."""
+    eta = Eta()
+    while True:
+        look: Status | Away
+        try:
+            look = eta.refine(await watcher.status())
+        except Away as away:
+            look = away
+        yield look
         await asyncio.sleep(_REDRAW_SECONDS)
+
+
+def _is_over(status: Status, *, until_finished: bool) -> bool:
+    return until_finished and status["crawl"]["state"] == "finished"
+
+
+def _draw_away(status: Status | None, away: Away) -> RenderableType:
+    """Draw the last status that is known, and why there is no newer one."""
+    told = Text(f"{away}; waiting for it", style="yellow")
+    return told if status is None else Group(draw(status), told)
 
 
 def line(status: Status) -> str:
