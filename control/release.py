@@ -40,7 +40,15 @@ def build(python: str, machine: str) -> dict[str, str]:
                 for path in sorted(Path(folder).iterdir()):
                     tar.add(path, path.name)
         partial.replace(archive)
+        _prune(archive)
     return {"release": release, "archive": str(archive)}
+
+
+def _prune(latest: Path) -> None:
+    """Remove all archives for the same platform but `latest` and the one before it."""
+    same_platform = latest.parent.glob(f"tieba-*-{latest.stem.split('-', 2)[2]}.tar")
+    for old in sorted(same_platform, key=lambda path: path.stat().st_mtime)[:-2]:
+        old.unlink()
 
 
 def identify(python: str, machine: str) -> str:
