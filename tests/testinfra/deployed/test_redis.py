@@ -60,6 +60,23 @@ def test_the_queue_survives_a_restart_and_is_never_evicted(redis):
     assert redis("CONFIG GET maxmemory-policy").split() == ["maxmemory-policy", "noeviction"]
 
 
+def test_a_transaction_survives_a_restart(host, redis, secret):
+    """Redis replays its append-only file as the default user, which must be allowed what the others wrote."""
+    # Two writes: Redis 7 logs a transaction of a single one without its MULTI.
+    commands = r"MULTI\nSET test:persistence x\nAPPEND test:persistence y\nEXEC\n"
+    host.check_output(f"printf '{commands}' | REDISCLI_AUTH={secret('redis_admin')} redis-cli --user admin")
+    try:
+        with host.sudo():
+            host.check_output("systemctl restart redis-server")
+        host.check_output(
+            "for i in $(seq 60); do redis-cli PING | grep -q NOAUTH && exit; sleep 1; done; exit 1"
+        )
+        assert redis("GET test:persistence") == "xy"
+        test_nobody_gets_in_without_a_password(host)
+    finally:
+        redis("DEL test:persistence")
+
+
 def test_passwords_are_not_readable(host):
     with host.sudo():
         users = host.file("/etc/redis/users.acl")
