@@ -6,7 +6,7 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,14 @@ _TRUTH_TIMEOUT_SECONDS = 120
 # The clocks of Redis and MongoDB may differ by a little; two crawls are further apart than this.
 _CLOCK_MARGIN = timedelta(seconds=1)
 _COMPARED = {kind.__name__.lower(): kind for kind in RECORD_TYPES if kind.__name__ != "User"}
+# By what two records are the same one, whatever their keys are. Floors have no number here: that of a floor
+# which comes on two pages depends on the page.
+_IDENTITIES = {
+    "forum": ("name",),
+    "thread": ("forum_id", "author_id", "author_name", "title", "created_at"),
+    "post": ("thread_id", "author_id", "author_name", "text", "created_at"),
+    "comment": ("post_id", "author_id", "author_name", "text", "created_at"),
+}
 _DIFFERENCES = ("missing", "unexpected", "doubled", "wrong")
 
 
@@ -79,7 +87,7 @@ async def make_report(config: Config, truth_url: str | None) -> Report:
             truth = await asyncio.to_thread(_fetch_truth, truth_url, crawl["seeds"])
             report["truth"] = {
                 _COMPARED[name].collection: await _compare(
-                    collections[name], _COMPARED[name].key_field, records, since
+                    collections[name], _COMPARED[name].key_field, _IDENTITIES[name], records, since
                 )
                 for name, records in truth.items()
             }
@@ -106,7 +114,11 @@ def is_complete(report: Report) -> bool:
 
 
 async def _compare(
-    collection: AsyncCollection[dict[str, Any]], key_field: str, truth: Mapping[int, Report], since: datetime
+    collection: AsyncCollection[dict[str, Any]],
+    key_field: str,
+    identity: Sequence[str],
+    truth: Mapping[int, Report],
+    since: datetime,
 ) -> Report:
     """Hold what was stored since a time against the true records, by their keys."""
     found: dict[str, Report] = {kind: {"count": 0, "examples": []} for kind in _DIFFERENCES}
@@ -126,17 +138,56 @@ async def _compare(
         stored_count += 1
         if document["_id"] not in truth:
             _add(found["unexpected"], {key_field: document["_id"]})
-    doubled = await collection.aggregate(
+    found["doubled"] = await _doubled(collection, key_field, identity, truth, since)
+    return {"stored": stored_count, "true": len(truth), **found}
+
+
+async def _doubled(
+    collection: AsyncCollection[dict[str, Any]],
+    key_field: str,
+    identity: Sequence[str],
+    truth: Mapping[int, Report],
+    since: datetime,
+) -> Report:
+    """Find records stored more than once under different keys, more often than they truly occur.
+
+    The server groups them, on disk where they are many; only what occurs more than once comes here.
+    """
+    groups = await collection.aggregate(
         [
             {"$match": {"last_seen": {"$gte": since}}},
-            {"$group": {"_id": f"${key_field}", "count": {"$sum": 1}}},
+            {
+                "$group": {
+                    "_id": {field: f"${field}" for field in identity},
+                    "count": {"$sum": 1},
+                    "first": {"$min": "$_id"},
+                    "last": {"$max": "$_id"},
+                }
+            },
             {"$match": {"count": {"$gt": 1}}},
         ],
         allowDiskUse=True,
     )
-    async for document in doubled:
-        _add(found["doubled"], {key_field: document["_id"], "count": document["count"]})
-    return {"stored": stored_count, "true": len(truth), **found}
+    repeated = {_identity(group["_id"], identity): group async for group in groups}
+    true_counts = Counter(
+        key for record in truth.values() if (key := _identity(record, identity)) in repeated
+    )
+    found: Report = {"count": 0, "examples": []}
+    for key, group in repeated.items():
+        allowed = max(true_counts[key], 1)
+        if group["count"] > allowed:
+            example = {key_field: [group["first"], group["last"]], "count": group["count"], "true": allowed}
+            _add(found, example, group["count"] - allowed)
+    return found
+
+
+def _identity(record: Mapping[str, Any], fields: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(_comparable(record.get(field)) for field in fields)
+
+
+def _comparable(value: Any) -> Any:
+    """Give a stored value as the truth spells it."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _differences(stored: Mapping[str, Any], true: Mapping[str, Any]) -> Iterator[Report]:
@@ -146,15 +197,13 @@ def _differences(stored: Mapping[str, Any], true: Mapping[str, Any]) -> Iterator
     for name, want in true.items():
         if name in {"record", "deleted"}:
             continue
-        have = stored.get(name)
-        if isinstance(have, datetime):
-            have = have.isoformat()
+        have = _comparable(stored.get(name))
         if have != want:
             yield {"field": name, "stored": have, "true": want}
 
 
-def _add(found: Report, example: Report) -> None:
-    found["count"] += 1
+def _add(found: Report, example: Report, count: int = 1) -> None:
+    found["count"] += count
     if len(found["examples"]) < EXAMPLES:
         found["examples"].append(example)
 
