@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import IgnoreRequest
@@ -105,7 +106,8 @@ class PolitenessMiddleware:
             self._cluster.counts.count(outcome.value, final=False)
             await self._back_off(request, answer)
         elif outcome is Outcome.UNKNOWN:
-            await self._retry(request, outcome.value, answer.error or "not recognised", answer.retry_after)
+            kind = outcome.value if response.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+            await self._retry(request, kind, answer.error or "not recognised", answer.retry_after)
         else:
             self._cluster.counts.count(outcome.value, final=True)
             await self._cluster.give_up(request, _refusal(target, answer))

@@ -102,6 +102,8 @@ def test_faults_of_the_site_lose_nothing(environment, serve_replica):
     outcomes = json.loads(report.stdout)["outcomes"]
     assert outcomes["rate_limited"] == stats["rate_limited"]
     assert outcomes["verification"] == stats["verification"]
+    assert outcomes["server_error"] == stats["server_error"] > 0
+    assert "unknown" not in outcomes
 
 
 def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, quiet_site, redis_url):
