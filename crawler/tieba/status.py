@@ -246,7 +246,7 @@ def line(status: Status) -> str:
         f"{status['crawl']['state']}: {requests['done']} done, {requests['queued']} queued, "
         f"{requests['leased']} leased, {requests['delayed']} delayed, {requests['failed']} failed",
         f"{status['rate']:.1f} pages/s",
-        f"{status['stored'].get('posts', 0)} posts stored",
+        f"{status['stored'].get('posts', 0)} posts in the store",
     ]
     if status["eta_seconds"] is not None:
         parts.append(f"{duration(status['eta_seconds'])} left")
@@ -283,7 +283,7 @@ def draw(status: Status) -> RenderableType:
             f"requests  {requests['queued']} queued, {requests['leased']} leased, "
             f"{requests['delayed']} delayed, {requests['failed']} failed"
         ),
-        Text("stored    " + ", ".join(f"{count} {name}" for name, count in status["stored"].items())),
+        Text("in store  " + ", ".join(f"{count} {name}" for name, count in status["stored"].items())),
         Text(
             "outcomes  "
             + (", ".join(f"{count} {name}" for name, count in status["outcomes"].items()) or "none yet")

@@ -67,7 +67,7 @@ def test_everything_is_shown():
         "running",
         "41/58",
         "11 queued",
-        "5 posts",
+        "in store  5 posts",
         "聊天 (2 pages)",
         "slave2",
         "posts:x",
@@ -76,6 +76,7 @@ def test_everything_is_shown():
     ):
         assert part in text
     assert "41 done, 11 queued, 4 leased, 2 delayed, 1 failed" in line(status)
+    assert "5 posts in the store" in line(status)
 
 
 def test_no_crawl_says_how_to_begin_one():
