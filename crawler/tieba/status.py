@@ -60,7 +60,8 @@ class Eta:
         then, before = self._seen[0]
         drained = before - left
         is_draining = status["crawl"]["state"] == "running" and drained > 0 and now > then
-        return {**status, "eta_seconds": round(left * (now - then) / drained, 1) if is_draining else None}
+        eta = round(left * (now - then) / drained, 1) if is_draining else None
+        return {**status, "eta_seconds": eta, "eta_is_least": False}
 
 
 class Watcher:
@@ -125,7 +126,9 @@ def summarize(facts: Facts, paused: list[Pause], stored: Mapping[str, int]) -> S
             "delayed": facts.delayed,
         },
         "rate": round(rate, 1),
+        # For what is known to be left; what it leads to comes on top.
         "eta_seconds": round(left / rate, 1) if state == "running" and rate else None,
+        "eta_is_least": True,
         "stored": dict(stored),
         "outcomes": dict(sorted(facts.outcomes.items())),
         "paused": [
@@ -249,7 +252,7 @@ def line(status: Status) -> str:
         f"{status['stored'].get('posts', 0)} posts in the store",
     ]
     if status["eta_seconds"] is not None:
-        parts.append(f"{duration(status['eta_seconds'])} left")
+        parts.append(_time_left(status))
     if slaves:
         parts.append(", ".join(f"{slave['host']} {slave['rate']:.1f}/s" for slave in slaves))
     if status["paused"]:
@@ -267,7 +270,7 @@ def draw(status: Status) -> RenderableType:
     done = requests["done"]
     total = done + requests["queued"] + requests["leased"] + requests["delayed"]
     head = Table.grid(padding=(0, 2))
-    left = f"{duration(status['eta_seconds'])} left" if status["eta_seconds"] is not None else ""
+    left = _time_left(status) if status["eta_seconds"] is not None else ""
     head.add_row(
         Text(crawl["state"], style="bold green" if crawl["state"] == "finished" else "bold"),
         ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH),
@@ -331,6 +334,10 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _time_left(status: Status) -> str:
+    return f"{'at least ' if status['eta_is_least'] else ''}{duration(status['eta_seconds'])} left"
 
 
 def _hint(status: Status) -> str | None:

@@ -103,6 +103,12 @@ def test_time_left_follows_how_fast_the_rest_shrinks_not_the_rate():
     assert eta.refine(_at(12, 540))["eta_seconds"] == 18.0
 
 
+def test_a_single_look_can_only_tell_the_least_time_left():
+    status = summarize(facts(), [], {})
+    assert "at least 4 s left" in shown(status)
+    assert "at least" not in shown({**status, **Eta().refine(status), "eta_seconds": 4.0})
+
+
 def test_no_time_left_is_promised_while_more_is_found_than_done():
     eta = Eta()
     eta.refine(_at(1, 20))
