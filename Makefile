@@ -7,6 +7,7 @@ CONTROL = @$(PYTHON) -m control
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url CA_FILE=file.pem"
 
 up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=20 SLAVES=2 TARGET=replica|live
 	$(CONTROL) up
