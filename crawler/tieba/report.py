@@ -19,7 +19,7 @@ from rich.text import Text
 
 from tieba.checks import Unusable, store_problem
 from tieba.records import RECORD_TYPES
-from tieba.status import Watcher, duration
+from tieba.status import Watcher, duration, request_text, seed_text
 from tieba.storage import StoreError
 from tieba.storage.mongodb import MongoStore
 
@@ -281,10 +281,10 @@ def print_report(report: Report) -> None:
     """Print the report for people."""
     console = Console(soft_wrap=True)
     crawl, requests = report["crawl"], report["requests"]
-    seeds = ", ".join(json.dumps(seed, ensure_ascii=False) for seed in crawl["seeds"])
+    seeds = ", ".join(seed_text(seed) for seed in crawl["seeds"])
     console.print(
         Text(
-            f"Crawl {crawl['state']}: {requests['done']} pages in {duration(crawl['seconds'])} ({seeds})",
+            f"Crawl {crawl['state']}: {requests['done']} pages in {duration(crawl['seconds'])}: {seeds}",
             style="bold",
         )
     )
@@ -302,9 +302,7 @@ def print_report(report: Report) -> None:
     console.print(Text(f"outcomes  {outcomes}"))
     console.print(Text(f"failed    {requests['failed']} requests", style="red" if requests["failed"] else ""))
     for error in report["errors"]:
-        console.print(
-            Text(f"          {json.dumps(error['request'], ensure_ascii=False)}: {error['reason']}")
-        )
+        console.print(Text(f"          {request_text(error['request'])}: {error['reason']}"))
     for name, found in report.get("truth", {}).items():
         for kind in _DIFFERENCES:
             for example in found[kind]["examples"]:

@@ -279,7 +279,7 @@ def draw(status: Status) -> RenderableType:
         f"{duration(crawl['seconds'])}",
         left,
     )
-    seeds = "  ".join(_seed_text(seed) for seed in crawl["seeds"])
+    seeds = "  ".join(seed_text(seed) for seed in crawl["seeds"])
     parts: list[RenderableType] = [
         head,
         Text(
@@ -318,7 +318,7 @@ def draw(status: Status) -> RenderableType:
         for pause in status["paused"]
     ]
     parts += [
-        Text(f"failed    {_request_text(error['request'])}: {error['reason']}", style="red")
+        Text(f"failed    {request_text(error['request'])}: {error['reason']}", style="red")
         for error in status["errors"]
     ]
     if hint := _hint(status):
@@ -353,14 +353,16 @@ def _hint(status: Status) -> str | None:
     return None
 
 
-def _request_text(request: object) -> str:
+def request_text(request: object) -> str:
+    """Give a failed request as people read it."""
     try:
         return str(target_from_list(request))
     except ValueError:
         return json.dumps(request, ensure_ascii=False)
 
 
-def _seed_text(seed: Mapping[str, Any]) -> str:
+def seed_text(seed: Mapping[str, Any]) -> str:
+    """Give a seed as people read it."""
     if "forum" in seed:
         return (
             f"{seed['forum']} ({seed['pages']} pages)" if "pages" in seed else f"{seed['forum']} (all pages)"
