@@ -34,6 +34,7 @@ class Keys:
         self.start_urls = f"{job}:start_urls"
         self.requests = f"{job}:requests"
         self.dupefilter = f"{job}:dupefilter"
+        self.last_taken = f"{job}:last_taken"
         self.delayed = f"{job}:delayed"
         self.failed = f"{job}:failed"
         self.seeds = f"{job}:seeds"
@@ -46,6 +47,7 @@ class Keys:
         return [
             self.requests,
             self.dupefilter,
+            self.last_taken,
             self.delayed,
             self.failed,
             self.seeds,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,24 @@ class DupeFilter(scrapy_redis.dupefilter.RFPDupeFilter):  # type: ignore[misc]
 class Queue(scrapy_redis.queue.PriorityQueue):  # type: ignore[misc]
     """The priority queue.
 
-    An entry that cannot be decoded is recorded as failed and not raised in the engine.
+    An entry that cannot be decoded is recorded as failed and not raised in the engine. A request whose
+    reply is lost, as when Redis is restarted, is given again.
     """
+
+    def __init__(self, server: Redis, spider: Spider, key: str, serializer: Any = None) -> None:
+        super().__init__(server, spider, key, serializer)
+        self._keys = Keys(self.key.rpartition(":")[0])
+        self._take = server.register_script(source("pop"))
+        self._owner = uuid.uuid4().hex
+        self._received = 0
+
+    def pop(self, timeout: int = 0) -> Request | None:
+        """Take the most urgent request, None where there is none; `timeout` is not used here."""
+        entry = self._take(keys=[self.key, self._keys.last_taken], args=[self._owner, self._received])
+        if entry is None:
+            return None
+        self._received += 1
+        return self._decode_request(entry)
 
     def _decode_request(self, encoded_request: bytes) -> Request | None:
         try:
@@ -71,10 +88,9 @@ class Queue(scrapy_redis.queue.PriorityQueue):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - anybody may have written the entry, so anything can be wrong in it
             reason = f"queue entry cannot be decoded: {type(error).__name__}: {error}"
             logger.error("%s", reason)
-            keys = Keys(self.key.rpartition(":")[0])
             shown = encoded_request[:500].decode(errors="replace")
             entry = {"request": shown, "reason": reason, "at": int(time.time())}
-            self.server.rpush(keys.failed, json.dumps(entry, ensure_ascii=False))
+            self.server.rpush(self._keys.failed, json.dumps(entry, ensure_ascii=False))
             return None
         return request
 

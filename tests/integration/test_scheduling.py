@@ -74,3 +74,16 @@ def test_entries_that_cannot_be_decoded_are_recorded_as_failed(scheduler, server
     assert target_of(scheduler.next_request()) == ThreadPage(7)
     (failure,) = server.lrange("tieba:failed", 0, -1)
     assert "cannot be decoded" in json.loads(failure)["reason"]
+
+
+def test_a_request_whose_reply_was_lost_is_given_again_and_to_nobody_else(scheduler, server):
+    """As when Redis stops after it has taken the request out of the queue, before the worker hears of it."""
+    for page in (1, 2, 3):
+        scheduler.enqueue_request(request(ThreadPage(7, page)))
+    first = scheduler.next_request()
+    scheduler.queue._received -= 1  # the worker never heard of it
+    other = Queue(server, scheduler.spider, "tieba:requests", serializer=serializer)
+    assert target_of(other.pop()) != target_of(first)
+    assert target_of(scheduler.next_request()) == target_of(first)
+    assert target_of(scheduler.next_request()) not in (None, target_of(first))
+    assert scheduler.next_request() is None
