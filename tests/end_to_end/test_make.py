@@ -94,7 +94,7 @@ def test_a_forum_that_does_not_exist_is_named():
 
 
 def test_an_interrupted_up_goes_on_where_it_was():
-    """Ctrl-C ends the view alone: the crawl goes on, through a restart of Redis too, and the next sees its end."""
+    """Ctrl-C ends the view alone: the crawl goes on, even through a restart of Redis, to a complete end."""
     # Long enough that it still runs when the second `make up` has looked at all machines.
     command = ["make", "up", "PAGES=30"]
     with subprocess.Popen(
