@@ -13,7 +13,7 @@ INVENTORY = ROOT / "inventory" / "containers"
 LOG = CACHE / "control.log"
 
 if any(letter.isspace() for letter in str(ROOT)):
-    sys.exit(f"error: {ROOT}: ssh and Ansible stumble over the space in this path; move the folder to another")
+    sys.exit(f"error: {ROOT}: ssh and Ansible stumble over the space in this path; move the folder")
 
 CLUSTER = os.environ.get("CLUSTER") or "tieba"  # names the containers, the network, the secrets
 if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", CLUSTER):
