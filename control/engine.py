@@ -1,11 +1,13 @@
 """The Docker engine: found, or installed from the distribution and started."""
 
+import contextlib
 import functools
 import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from control.process import ControlError, apt_install, last_line, run, sudo
@@ -55,6 +57,18 @@ def ensure() -> str:
             apt_install("docker.io", "iptables")
         _start()
     return docker("version", "--format", "{{.Server.Version}}")
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Keep the engine running during the block, even if `stop` is called in it."""
+    pid = _PID.read_text() if _PID.exists() else None
+    _PID.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        if pid:
+            _PID.write_text(pid)
 
 
 def stop() -> bool:

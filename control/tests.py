@@ -58,13 +58,15 @@ def containers() -> None:
         print(f"SKIPPED: the cluster's tests, for want of containers: {error}")
         return
     try:
-        _say("molecule test")
-        _tool("molecule", "test", MOLECULE_GLOB="tests/molecule/*/molecule.yml")
-        _say("pytest tests/end_to_end")
-        _tool("pytest", "-q", "tests/end_to_end")
+        with engine.kept():  # the `make down` among the tests must not take it away from those that follow
+            _say("molecule test")
+            _tool("molecule", "test", MOLECULE_GLOB="tests/molecule/*/molecule.yml")
+            _say("pytest tests/end_to_end")
+            _tool("pytest", "-q", "tests/end_to_end")
     finally:
         cluster.destroy()
         image.remove()
+        engine.stop()
 
 
 def everything() -> None:

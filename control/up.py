@@ -70,7 +70,7 @@ def up(work: Work) -> int:
         )
     if not engine.answers():  # say what is short before anything is installed
         check_room(work.slaves or _SLAVES, work.slaves or _SLAVES)
-    prepare("control")
+    prepare()
     there = cluster.nodes()
     target = there[0].target if there else work.target or "replica"
     if work.target not in (None, target):
@@ -78,7 +78,7 @@ def up(work: Work) -> int:
             f"TARGET={work.target}: cluster {CLUSTER} crawls {target}; `make down` first, "
             f"or have a second one: make up TARGET={work.target} CLUSTER={work.target}"
         )
-    have = [node.name for node in there if node.name.startswith("slave")]
+    have = cluster.slaves()
     slaves = work.slaves or len(have) or _SLAVES
     if surplus := _surplus(have, slaves):
         raise ControlError(
@@ -118,7 +118,7 @@ def crawl(work: Work, target: str) -> int:
 def scale(count: int) -> None:
     """Have `count` slaves, touching only those that come or go, while the crawl goes on."""
     there = cluster.nodes()
-    have = [node.name for node in there if node.name.startswith("slave")]
+    have = cluster.slaves()
     if not have:
         raise ControlError(f"SLAVES={count}: nothing to scale; `make up SLAVES={count}` makes a cluster")
     target = there[0].target
@@ -158,12 +158,12 @@ def down() -> None:
         step.result = "; ".join([*what, *(["engine stopped"] if stopped else [])])
 
 
-def prepare(purpose: str) -> None:
+def prepare() -> None:
     """Set up the virtual environment, the engine and the node image, side by side."""
     with Step("Control side") as step, ThreadPoolExecutor() as pool:
         step.now("virtual environment, Docker engine, node image")
         # apt comes first in the environment only where venv is missing: both then wait for its lock.
-        virtualenv = pool.submit(environment.ensure, purpose)
+        virtualenv = pool.submit(environment.ensure)
         version = engine.ensure()
         tag = image.ensure(step.note)
         virtualenv.result()
