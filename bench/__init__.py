@@ -1,0 +1,1 @@
+"""Benchmarks of the crawler's parts; `python -m bench.frontier --help`."""
