@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from control import cluster, engine, environment, image, mongod
+from control import cluster, engine, environment, image, mongod, servers
 from control.process import ControlError, apt_install, run
 from control.project import CACHE, ROOT, VENV
 
@@ -33,6 +33,7 @@ def unit() -> None:
     """Run the unit tests, and the integration tests against a real redis-server and mongod."""
     environment.ensure("test")
     os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
+    os.environ["TIEBA_TEST_SERVERS"] = str(servers.fetch(print))
     try:
         server = str(mongod.fetch(platform.machine()))
         if run(server, "--version", check=False).returncode:

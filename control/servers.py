@@ -1,0 +1,80 @@
+"""Redis of several versions for the tests, out of the packages of several releases; nothing is installed.
+
+A release's packages are unpacked into a folder, and its programs start with the loader and libraries in there.
+"""
+
+import platform
+import re
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from control.process import ControlError, apt_install, run, sudo
+from control.project import APT_MIRROR, CACHE
+
+FOLDER = CACHE / "servers"
+_PROGRAMS = {  # as the tests know them: release and program
+    "redis-8.0": ("trixie", "redis-server"),
+    "valkey-8.1": ("trixie", "valkey-server"),
+    "redis-7.0": ("bookworm", "redis-server"),
+    "redis-6.0": ("bullseye", "redis-server"),
+    "redis-5.0": ("focal", "redis-server"),  # Ubuntu 20.04's: one that is too old for us
+}
+_UBUNTU = ("focal",)
+_UBUNTU_KEYS = "ubuntu-archive-keyring"  # a package of Debian, and the file in it
+_NEEDED = re.compile(
+    rf"(.*/)?(lib/[^/]+/[^/]+\.so[^/]*|bin/(redis|valkey)-(server|check-rdb)|{_UBUNTU_KEYS}\.gpg)"
+)
+_SCRIPT = """\
+#!/bin/sh
+root=$(dirname "$0")/{release}
+exec "$root/{loader}" --library-path "$root/lib/{triplet}:$root/usr/lib/{triplet}" \\
+    "$root/usr/bin/{program}" "$@"
+"""
+
+
+def fetch(note: Callable[[str], None]) -> Path:
+    """Return the folder of the programs, fetched once; `note` is told of those that cannot be had."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, (release, program) in _PROGRAMS.items():
+        script = FOLDER / name
+        if script.exists():
+            continue
+        try:
+            root = _unpack(release)
+        except ControlError as error:
+            note(f"no {name}: {error}")
+            continue
+        triplet = f"{platform.machine()}-linux-gnu"
+        loader = next(path for path in root.glob(f"**/{triplet}/ld-linux*.so*"))
+        text = _SCRIPT.format(
+            release=release, program=program, triplet=triplet, loader=loader.relative_to(root)
+        )
+        script.write_text(text)
+        script.chmod(0o755)
+    return FOLDER
+
+
+def _unpack(release: str) -> Path:
+    root = FOLDER / release
+    if not root.exists():
+        apt_install("mmdebstrap")
+        packages = sorted({program for other, program in _PROGRAMS.values() if other == release})
+        options = ["--variant=extract", "--format=tar"]
+        if release in _UBUNTU:
+            keys = FOLDER / "trixie" / "usr" / "share" / "keyrings" / f"{_UBUNTU_KEYS}.gpg"
+            options += ["--components=main,universe", f"--keyring={keys}"]
+        elif release == "trixie":
+            packages.append(_UBUNTU_KEYS)
+        mirror = [APT_MIRROR] if APT_MIRROR and release not in _UBUNTU else []
+        archive, partial = FOLDER / f"{release}.tar", FOLDER / f"{release}.part"
+        run(
+            *sudo(), "mmdebstrap", *options, f"--include={','.join(packages)}",
+            release, str(archive), *mirror, timeout=300,
+        )  # fmt: skip
+        with tarfile.open(archive) as tar:
+            members = [entry for entry in tar if _NEEDED.fullmatch(entry.name) and entry.linkname[:1] != "/"]
+            tar.extractall(partial, members)  # noqa: S202 - out of signed packages
+        archive.unlink()
+        partial.rename(root)
+    return root
