@@ -1,1 +1,23 @@
-"""What the workers of one crawl share through Redis. Knows neither Scrapy nor Tieba."""
+"""The shared queue of a crawl, kept in Redis. Knows neither Scrapy nor Tieba; `frontier.client` tells how it is used."""
+
+from frontier.client import Frontier, make_owner
+from frontier.connection import connect, connect_blocking
+from frontier.fingerprint import fingerprint
+from frontier.model import Lease, Leased, Letter, Limit, Pause, Request, Stats
+from frontier.operations import Policy
+
+__all__ = [
+    "Frontier",
+    "Lease",
+    "Leased",
+    "Letter",
+    "Limit",
+    "Pause",
+    "Policy",
+    "Request",
+    "Stats",
+    "connect",
+    "connect_blocking",
+    "fingerprint",
+    "make_owner",
+]

@@ -1,31 +1,34 @@
-"""Loads the Lua scripts that make an operation on several keys atomic; one file per script in `lua/`."""
+"""The Lua scripts that make the frontier's operations atomic: one file per operation in `lua/`.
+
+`lua/lib/` holds what they share and is put before them. A script is called by its hash; a server that does not
+know it yet, such as one that took over from another, is sent the source.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from redis.asyncio import Redis
-
-    Script = Callable[[Sequence[str], Sequence[str | int | float]], Awaitable[Any]]
-
-
-def script(redis: Redis, name: str) -> Script:
-    """Prepare `lua/<name>.lua`; the result takes keys and arguments.
-
-    Sent once per server, called by its hash.
-    """
-    registered = redis.register_script(source(name))
-
-    async def call(keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
-        return await registered(keys=list(keys), args=list(args))
-
-    return call
+_LIBRARIES = {
+    "push": ("common", "seen"),
+    "complete": ("common", "seen"),
+    "forget": ("common", "seen"),
+    "reap": ("common", "garbage"),
+    "begin": ("common", "garbage"),
+    "drop": ("common", "garbage"),
+}
 
 
+@cache
 def source(name: str) -> str:
-    """Give the text of `lua/<name>.lua`."""
-    return (resources.files("frontier") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    """Give the whole text of the script `lua/<name>.lua`."""
+    folder = resources.files("frontier") / "lua"
+    libraries = [folder / "lib" / f"{library}.lua" for library in _LIBRARIES.get(name, ("common",))]
+    return "\n".join(path.read_text(encoding="utf-8") for path in (*libraries, folder / f"{name}.lua"))
+
+
+@cache
+def digest(name: str) -> str:
+    """Give the hash by which Redis knows the script."""
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,151 @@
+"""The frontier without asyncio: the operations of `frontier.client`, which documents them, for threads and tools.
+
+For example, with a redis-server on this machine::
+
+    python -c "
+    from frontier import Request, connect_blocking
+    from frontier.blocking import Frontier
+
+    frontier = Frontier(connect_blocking('redis://127.0.0.1:6379/0'), 'example')
+    frontier.push([Request('pages', 'https://example.com/')])
+    for lease in frontier.lease(10, owner='me').leases:
+        print(lease.payload)
+        frontier.complete('me', [(lease.id, [])])
+    frontier.drop_job()
+    "
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from typing import TYPE_CHECKING, TypeVar
+
+from redis.exceptions import NoScriptError
+
+from frontier import operations
+from frontier.operations import Operation, Policy
+from frontier.scripts import digest, source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from redis import Redis, RedisCluster
+
+    from frontier.model import Lease, Leased, Letter, Limit, Request, Stats
+
+T = TypeVar("T")
+_LETTERS_AT_ONCE = 500
+
+
+class Frontier:
+    """The frontier of one job; as `frontier.client.Frontier`. Threads may share one."""
+
+    def __init__(self, redis: Redis | RedisCluster, job: str, policy: Policy | None = None) -> None:
+        self.redis = redis
+        self.job = job
+        self.policy = policy or Policy()
+        self.prefix = operations.prefix(job)
+        self._calls = itertools.count(1)
+
+    def push(self, requests: Iterable[Request]) -> int:
+        """Add the requests that this job has never seen; returns how many that were."""
+        return self.run(operations.push(requests))
+
+    def lease(
+        self, count: int, owner: str, *, egress: str = "default", limits: Mapping[str, Limit] | None = None
+    ) -> Leased:
+        """Take up to `count` ready requests."""
+        call = next(self._calls)
+        return self.run(operations.lease(call, owner, count, egress, limits or {}, self.policy))
+
+    def renew(self, owner: str, ids: Iterable[str]) -> set[str]:
+        """Push the deadlines of leases out; returns the ids that are still the owner's."""
+        return self.run(operations.renew(owner, ids, self.policy))
+
+    def complete(
+        self, owner: str, done: Iterable[tuple[str, Sequence[Request]]], *, counted_as: str = ""
+    ) -> set[str]:
+        """Mark requests as done and push their follow-ups; returns the ids that were accepted."""
+        return self.run(operations.complete(owner, done, counted_as))
+
+    def release(self, owner: str, ids: Iterable[str]) -> int:
+        """Give requests back unharmed; returns how many were still the owner's."""
+        return self.run(operations.release(owner, ids))
+
+    def fail(
+        self, owner: str, id_: str, reason: str, retry_after: float = 0.0, *, is_final: bool = False
+    ) -> str:
+        """Count a failed attempt; returns `delayed`, `dead` or `refused`."""
+        return self.run(operations.fail(owner, id_, reason, retry_after, self.policy, is_final=is_final))
+
+    def reap(self) -> int:
+        """Return leases that ran out to the queue."""
+        return self.run(operations.reap(self.policy))
+
+    def pause(
+        self, slot: str, seconds: float, reason: str, *, longest: float | None = None, least: float = 0.0
+    ) -> tuple[float, bool]:
+        """Let nobody lease from the slot `endpoint:egress` for some seconds."""
+        longest = seconds if longest is None else longest
+        return self.run(operations.pause(slot, reason, first=seconds, longest=longest, least=least))
+
+    def resume(self, slot: str) -> bool:
+        """End the pause of a slot; tells whether there was one."""
+        return self.run(operations.resume(slot, at_once=True))
+
+    def succeeded(self, slot: str) -> None:
+        """Let the next pause of a slot be a short one again."""
+        self.run(operations.resume(slot, at_once=False))
+
+    def is_finished(self) -> bool:
+        """Tell whether nothing is queued, leased or delayed."""
+        return self.run(operations.is_finished())
+
+    def peek(self, count: int = 10) -> tuple[Lease, ...]:
+        """Show the next requests of every endpoint."""
+        return self.run(operations.peek(count))
+
+    def stats(self) -> Stats:
+        """Count what there is."""
+        return self.run(operations.stats())
+
+    def dead(self) -> Iterator[Letter]:
+        """Give the dead letters, oldest first."""
+        last = "-inf"
+        while texts := self.redis.zrangebyscore(f"{self.prefix}dead", last, "+inf", 0, _LETTERS_AT_ONCE):
+            for text in texts:
+                letter = operations.letter(text)
+                yield letter
+            last = f"({letter.id}"
+
+    def retry_dead(self, wanted: Callable[[Letter], bool] | None = None) -> int:
+        """Queue dead letters again, all or those `wanted`; returns how many."""
+        ids = [letter.id for letter in self.dead() if wanted is None or wanted(letter)]
+        batches = (ids[start : start + _LETTERS_AT_ONCE] for start in range(0, len(ids), _LETTERS_AT_ONCE))
+        return sum(self.run(operations.retry(batch)) for batch in batches)
+
+    def forget(self, *fingerprints: int) -> int:
+        """Let requests be pushed again; returns how many had been seen."""
+        return self.run(operations.forget(fingerprints))
+
+    def drop_job(self) -> None:
+        """Remove everything that is kept of the job, bit by bit."""
+        while self.run(operations.drop()):
+            pass
+
+    def begin(self, *, abandon: bool = False) -> bool:
+        """Begin a crawl unless one is running that is not to be abandoned; tells whether one began."""
+        return self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
+
+    def finish(self, crawl_id: str) -> bool:
+        """Mark the crawl finished if nothing is left of it; tells whether this call did."""
+        return self.run(operations.finish(crawl_id))
+
+    def run(self, operation: Operation[T]) -> T:
+        """Run one operation."""
+        try:
+            reply = self.redis.evalsha(digest(operation.script), 1, self.prefix, *operation.args)
+        except NoScriptError:
+            reply = self.redis.eval(source(operation.script), 1, self.prefix, *operation.args)
+        return operation.read(reply)

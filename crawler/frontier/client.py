@@ -1,0 +1,223 @@
+"""The frontier for asyncio.
+
+The set of requests of one job, shared by all its workers. A request is queued once, leased by one worker at a time,
+and done only when that worker says so, in the same step that queues what follows from it. A worker that dies loses
+nothing: its leases run out.
+
+For example, with a redis-server on this machine::
+
+    python -c "
+    import asyncio
+    from frontier import Frontier, Request, connect, fingerprint
+
+    async def main():
+        frontier = Frontier(connect('redis://127.0.0.1:6379/0'), 'example')
+        await frontier.push([Request('pages', 'https://example.com/', fingerprint=fingerprint('/'))])
+        leased = await frontier.lease(10, owner='me')
+        for lease in leased.leases:
+            print(lease.payload)
+            follow_up = Request('pages', 'https://example.com/a', fingerprint=fingerprint('/a'))
+            await frontier.complete('me', [(lease.id, [follow_up])])
+        print(await frontier.stats())
+        await frontier.drop_job()
+
+    asyncio.run(main())
+    "
+
+`frontier.blocking` has the same operations without asyncio.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.exceptions import NoScriptError, RedisError
+
+from frontier import operations
+from frontier.operations import Operation, Policy
+from frontier.scripts import digest, source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+
+    from redis.asyncio import Redis, RedisCluster
+
+    from frontier.model import Lease, Leased, Letter, Limit, Request, Stats
+
+T = TypeVar("T")
+_LETTERS_AT_ONCE = 500
+
+
+class Frontier:
+    """The frontier of one job; every operation is one atomic script.
+
+    `owner` names the worker that holds a lease. It must be unique among all workers that ever were
+    (`make_owner`), and its calls of `lease` must go through one Frontier. Raises what redis-py raises;
+    `frontier.connection` tells what of it passes.
+    """
+
+    def __init__(self, redis: Redis | RedisCluster, job: str, policy: Policy | None = None) -> None:
+        self.redis = redis
+        self.job = job
+        self.policy = policy or Policy()
+        self.prefix = operations.prefix(job)
+        self._calls = 0
+
+    async def push(self, requests: Iterable[Request]) -> int:
+        """Add the requests that this job has never seen; returns how many that were."""
+        return await self.run(operations.push(requests))
+
+    async def lease(
+        self, count: int, owner: str, *, egress: str = "default", limits: Mapping[str, Limit] | None = None
+    ) -> Leased:
+        """Take up to `count` ready requests, to be completed, failed, released or renewed in time.
+
+        Highest priority first, first in first out among equals, spread over the slots (endpoint, `egress`), only
+        as many as their budgets in `limits` allow; `*` is the limit of endpoints that are not named, none means
+        no limit. Should the reply be lost, the leases run out; `release` of `lost_ids` is quicker.
+        """
+        self._calls += 1
+        return await self.run(
+            operations.lease(self._calls, owner, count, egress, limits or {}, self.policy)
+        )
+
+    def lost_ids(self, count: int) -> list[str]:
+        """Give the ids that the last call of `lease` for `count` requests may have leased."""
+        return [f"{self._calls}.{number}" for number in range(1, count + 1)]
+
+    async def renew(self, owner: str, ids: Iterable[str]) -> set[str]:
+        """Push the deadlines of leases out; returns the ids that are still the owner's."""
+        return await self.run(operations.renew(owner, ids, self.policy))
+
+    async def complete(
+        self, owner: str, done: Iterable[tuple[str, Sequence[Request]]], *, counted_as: str = ""
+    ) -> set[str]:
+        """Mark requests as done and push their follow-ups, all at once; returns the ids that were accepted.
+
+        Refused, with its follow-ups, is a lease that ran out: another worker has that request.
+        """
+        return await self.run(operations.complete(owner, done, counted_as))
+
+    async def release(self, owner: str, ids: Iterable[str]) -> int:
+        """Give requests back unharmed; returns how many were still the owner's."""
+        return await self.run(operations.release(owner, ids))
+
+    async def fail(
+        self, owner: str, id_: str, reason: str, retry_after: float = 0.0, *, is_final: bool = False
+    ) -> str:
+        """Count a failed attempt; returns `delayed`, `dead` or `refused`.
+
+        The request comes back after a delay that grows with its attempts, at least `retry_after` seconds; after
+        the policy's last attempt, or where `is_final`, it goes to the dead letters with the reason.
+        """
+        return await self.run(
+            operations.fail(owner, id_, reason, retry_after, self.policy, is_final=is_final)
+        )
+
+    async def reap(self) -> int:
+        """Return leases that ran out to the queue; any worker does so now and then."""
+        return await self.run(operations.reap(self.policy))
+
+    async def pause(
+        self, slot: str, seconds: float, reason: str, *, longest: float | None = None, least: float = 0.0
+    ) -> tuple[float, bool]:
+        """Let nobody lease from the slot `endpoint:egress` for some seconds.
+
+        The seconds double with every pause since the last success, up to `longest`; `least` is what the site
+        asks for. Returns the seconds until the pause ends, and whether this call began or prolonged it.
+        """
+        longest = seconds if longest is None else longest
+        return await self.run(
+            operations.pause(slot, reason, first=seconds, longest=longest, least=least)
+        )
+
+    async def resume(self, slot: str) -> bool:
+        """End the pause of a slot; tells whether there was one."""
+        return await self.run(operations.resume(slot, at_once=True))
+
+    async def succeeded(self, slot: str) -> None:
+        """Let the next pause of a slot be a short one again."""
+        await self.run(operations.resume(slot, at_once=False))
+
+    async def is_finished(self) -> bool:
+        """Tell whether nothing is queued, leased or delayed."""
+        return await self.run(operations.is_finished())
+
+    async def peek(self, count: int = 10) -> tuple[Lease, ...]:
+        """Show the next requests of every endpoint; they are not leased and have no ids."""
+        return await self.run(operations.peek(count))
+
+    async def stats(self) -> Stats:
+        """Count what there is."""
+        return await self.run(operations.stats())
+
+    async def dead(self, *, newest: int | None = None) -> AsyncIterator[Letter]:
+        """Give the dead letters, oldest first, or the `newest` so many, newest first."""
+        key = f"{self.prefix}dead"
+        if newest is not None:
+            for text in await self.redis.zrevrange(key, 0, newest - 1) if newest else ():
+                yield operations.letter(text)
+            return
+        last = "-inf"
+        while texts := await self.redis.zrangebyscore(key, last, "+inf", start=0, num=_LETTERS_AT_ONCE):
+            for text in texts:
+                letter = operations.letter(text)
+                yield letter
+            last = f"({letter.id}"
+
+    async def retry_dead(self, wanted: Callable[[Letter], bool] | None = None) -> int:
+        """Queue dead letters again, all or those `wanted`, as if they had never failed; returns how many."""
+        ids = [letter.id async for letter in self.dead() if wanted is None or wanted(letter)]
+        retried = 0
+        for start in range(0, len(ids), _LETTERS_AT_ONCE):
+            retried += await self.run(operations.retry(ids[start : start + _LETTERS_AT_ONCE]))
+        return retried
+
+    async def forget(self, *fingerprints: int) -> int:
+        """Let requests be pushed again; returns how many had been seen."""
+        return await self.run(operations.forget(fingerprints))
+
+    async def drop_job(self) -> None:
+        """Remove everything that is kept of the job, bit by bit."""
+        while await self.run(operations.drop()):
+            pass
+
+    async def begin(self, *, abandon: bool = False) -> bool:
+        """Begin a crawl unless one is running, or, to `abandon` that, in any case; tells whether one began.
+
+        All that the crawl before has queued, seen, failed and counted is forgotten.
+        """
+        return await self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
+
+    async def finish(self, crawl_id: str) -> bool:
+        """Mark the crawl finished if nothing is left of it; tells whether this call did."""
+        return await self.run(operations.finish(crawl_id))
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Run one operation."""
+        try:
+            reply = await self.redis.evalsha(digest(operation.script), 1, self.prefix, *operation.args)
+        except NoScriptError:
+            reply = await self.redis.eval(source(operation.script), 1, self.prefix, *operation.args)
+        return operation.read(reply)
+
+    async def run_all(self, batch: Sequence[Operation[Any]]) -> list[Any]:
+        """Run operations in one round trip, each for itself; gives results, or the RedisError of each."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for operation in batch:
+            pipeline.evalsha(digest(operation.script), 1, self.prefix, *operation.args)
+        results: list[Any] = []
+        for operation, reply in zip(batch, await pipeline.execute(raise_on_error=False), strict=True):
+            if isinstance(reply, NoScriptError):
+                results.append(await self.run(operation))
+            else:
+                results.append(reply if isinstance(reply, RedisError) else operation.read(reply))
+        return results
+
+
+def make_owner() -> str:
+    """Name a worker: machine, a number that no other worker has."""
+    return f"{socket.gethostname()}:{random.getrandbits(48):012x}"

@@ -1,0 +1,17 @@
+-- Gives requests back unharmed, to the head of the queue, in the order in which they were leased.
+-- KEYS[1]  the job's prefix
+-- ARGV[1]  owner    ARGV[2..]  ids
+-- Returns  how many were still the owner's
+local now = clock()
+local released = 0
+for i = #ARGV, 2, -1 do
+  local member = ARGV[1] .. '/' .. ARGV[i]
+  local entry = redis.call('HGET', P .. 'leases', member)
+  if entry then
+    drop_lease(member)
+    local endpoint, priority = parse_entry(entry)
+    enqueue(entry, endpoint, priority, now, true)
+    released = released + 1
+  end
+end
+return released

@@ -1,0 +1,42 @@
+-- Counts what there is, without looking at single requests.
+-- KEYS[1]  the job's prefix
+-- Returns  {{endpoint, priority, how many are queued, ...}, leased, delayed, dead,
+--           {owner, its leases, ...}, {slot, ms until its pause ends, reason, ...},
+--           seen, shards of the seen set, {name of a count, count, ...}}
+local now = clock()
+local queued = {}
+for _, endpoint in ipairs(redis.call('ZRANGE', P .. 'endpoints', 0, -1)) do
+  for _, priority in ipairs(redis.call('ZRANGE', P .. 'priorities:' .. endpoint, 0, -1)) do
+    for _, value in ipairs({endpoint, priority, redis.call('LLEN', P .. 'queue:' .. endpoint .. ':' .. priority)}) do
+      queued[#queued + 1] = value
+    end
+  end
+end
+
+local by_owner, owners = {}, {}
+for _, member in ipairs(redis.call('HKEYS', P .. 'leases')) do
+  local owner = string.match(member, '^(.*)/') or member
+  by_owner[owner] = (by_owner[owner] or 0) + 1
+end
+for owner, count in pairs(by_owner) do
+  owners[#owners + 1] = owner
+  owners[#owners + 1] = count
+end
+
+local paused = {}
+local slots = redis.call('HGETALL', P .. 'slots')
+for i = 1, #slots, 2 do
+  local slot = string.match(slots[i], '^(.*) paused_until$')
+  if slot and tonumber(slots[i + 1]) > now then
+    local reason = redis.call('HGET', P .. 'slots', slot .. ' reason') or ''
+    for _, value in ipairs({slot, math.ceil(slots[i + 1] - now), reason}) do
+      paused[#paused + 1] = value
+    end
+  end
+end
+
+local seen = redis.call('HMGET', P .. 'seen', 'count', 'shards')
+return {
+  queued, redis.call('HLEN', P .. 'leases'), redis.call('ZCARD', P .. 'delayed'), redis.call('ZCARD', P .. 'dead'),
+  owners, paused, tonumber(seen[1]) or 0, tonumber(seen[2]) or 0, redis.call('HGETALL', P .. 'counts'),
+}

@@ -1,0 +1,118 @@
+"""What goes into the frontier and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to be queued.
+
+    `endpoint` names what is rate-limited as one; it has no white space. `payload` is any text, for the worker
+    to make a download of. A higher `priority` comes first. Requests of equal `fingerprint` (see
+    `frontier.fingerprint`) are queued once in a job; without one, always.
+    """
+
+    endpoint: str
+    payload: str
+    priority: int = 0
+    fingerprint: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A request in the hands of a worker; `attempts` are those that failed before.
+
+    It may be sent after `wait` seconds. `strikes` is the number of pauses of its slot since the last success.
+    """
+
+    id: str
+    endpoint: str
+    priority: int
+    attempts: int
+    payload: str
+    wait: float = 0.0
+    strikes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """The answer to `lease`, with what is to be known of the crawl.
+
+    `wait` is in seconds, after which more may be had; None where only others can change that: nothing is
+    queued or delayed. `is_finished`: nothing is leased by anybody either.
+    """
+
+    leases: tuple[Lease, ...]
+    state: str
+    crawl_id: str
+    wait: float | None
+    is_finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A slot's budget: `rate` requests a second, of which `burst` may start at once."""
+
+    rate: float
+    burst: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: a request that was given up after `attempts`, `at` in Unix seconds, and why."""
+
+    id: str
+    endpoint: str
+    priority: int
+    attempts: int
+    payload: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A slot, `endpoint:egress`, that nobody may use for some more seconds, and why."""
+
+    slot: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """How many requests of an endpoint wait at a priority."""
+
+    endpoint: str
+    priority: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts at one moment.
+
+    Since the crawl began: `retried` attempts that failed and came back, `expired` leases that ran out.
+    """
+
+    queues: tuple[Queued, ...]
+    leased: int
+    delayed: int
+    dead: int
+    owners: Mapping[str, int] = field(default_factory=dict)
+    pauses: tuple[Pause, ...] = ()
+    seen: int = 0
+    shards: int = 0
+    retried: int = 0
+    expired: int = 0
+
+    @property
+    def queued(self) -> int:
+        """Everything that waits to be leased."""
+        return sum(queue.count for queue in self.queues)

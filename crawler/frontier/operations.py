@@ -1,0 +1,229 @@
+"""The frontier's operations: which script each one is, its arguments, and what its reply means.
+
+Both clients, `frontier.client` for asyncio and `frontier.blocking`, send the same operations.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from frontier.model import Lease, Leased, Letter, Pause, Queued, Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from frontier.model import Limit, Request
+
+T = TypeVar("T")
+_ENDPOINT = re.compile(r"\S+")
+_SWEEP = 500  # leases and shards in one call: some milliseconds of Redis' time
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One call of a script; `read` makes its result of the reply."""
+
+    script: str
+    args: Sequence[str | int | float]
+    read: Callable[[Any], T]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How long leases last, how failures are repeated, how far ahead turns are given; times are in seconds."""
+
+    lease_seconds: float = 30.0
+    max_attempts: int = 6
+    retry_delay: float = 1.0
+    longest_retry_delay: float = 300.0
+    horizon: float = 0.5
+
+
+def prefix(job: str) -> str:
+    """Give what the names of a job's keys start with."""
+    return f"{{{job}}}:"
+
+
+def push(requests: Iterable[Request]) -> Operation[int]:
+    """Queue requests; gives how many were new."""
+    return Operation("push", [_dumps([_fields(request) for request in requests])], int)
+
+
+def lease(
+    call: int, owner: str, count: int, egress: str, limits: Mapping[str, Limit], policy: Policy
+) -> Operation[Leased]:
+    """Lease up to `count` requests in the owner's call number `call`."""
+    rates = {endpoint: (limit.rate, limit.burst) for endpoint, limit in limits.items()}
+    args = [owner, call, count, _ms(policy.lease_seconds), egress, _dumps(rates), _ms(policy.horizon)]
+
+    def read(reply: Any) -> Leased:
+        state, crawl_id, wait, is_finished, flat = reply
+        leases = []
+        for number, own_wait, strikes, entry in zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True):
+            endpoint, priority, attempts, payload = entry.split(" ", 3)
+            id_ = f"{call}.{number}"
+            leases.append(
+                Lease(id_, endpoint, int(priority), int(attempts), payload, own_wait / 1000, strikes)
+            )
+        return Leased(tuple(leases), state, crawl_id, None if wait < 0 else wait / 1000, bool(is_finished))
+
+    return Operation("lease", args, read)
+
+
+def renew(owner: str, ids: Iterable[str], policy: Policy) -> Operation[set[str]]:
+    """Push deadlines out; gives the ids that are still the owner's."""
+    return Operation("renew", [owner, _ms(policy.lease_seconds), *ids], set)
+
+
+def complete(
+    owner: str, done: Iterable[tuple[str, Sequence[Request]]], counted_as: str
+) -> Operation[set[str]]:
+    """Mark requests as done and queue their follow-ups; gives the ids that were accepted."""
+    batch = [(id_, [_fields(request) for request in follow_ups]) for id_, follow_ups in done]
+    return Operation("complete", [owner, counted_as, _dumps(batch)], set)
+
+
+def release(owner: str, ids: Iterable[str]) -> Operation[int]:
+    """Give requests back unharmed; gives how many were still the owner's."""
+    return Operation("release", [owner, *ids], int)
+
+
+def fail(
+    owner: str, id_: str, reason: str, retry_after: float, policy: Policy, *, is_final: bool
+) -> Operation[str]:
+    """Count a failed attempt; gives delayed, dead or refused."""
+    attempts = 1 if is_final else policy.max_attempts
+    delays = [_ms(retry_after), _ms(policy.retry_delay), _ms(policy.longest_retry_delay)]
+    return Operation("fail", [owner, id_, reason, *delays, attempts], str)
+
+
+def reap(policy: Policy) -> Operation[int]:
+    """Return expired leases to the queue; gives how many there were."""
+    return Operation("reap", [policy.max_attempts, _SWEEP], int)
+
+
+def pause(
+    slot: str, reason: str, *, first: float, longest: float, least: float
+) -> Operation[tuple[float, bool]]:
+    """Pause a slot; gives the seconds until its pause ends and whether this call began or prolonged it."""
+    args = [slot, _ms(first), _ms(longest), _ms(least), reason]
+    return Operation("pause", args, lambda reply: (reply[0] / 1000, bool(reply[1])))
+
+
+def resume(slot: str, *, at_once: bool) -> Operation[bool]:
+    """End a slot's pause, or only let its next one be short again; tells whether anything changed."""
+    return Operation("resume", [slot, int(at_once)], bool)
+
+
+def is_finished() -> Operation[bool]:
+    """Tell whether nothing is queued, leased or delayed."""
+    return Operation("is_finished", [], bool)
+
+
+def peek(count: int) -> Operation[tuple[Lease, ...]]:
+    """Show the next requests of every endpoint."""
+    return Operation("peek", [count], lambda reply: tuple(_shown(entry) for entry in reply))
+
+
+def stats() -> Operation[Stats]:
+    """Count what there is."""
+
+    def read(reply: Any) -> Stats:
+        queues, leased, delayed, dead, owners, pauses, seen, shards, counts = reply
+        known = _pairs(counts)
+        return Stats(
+            tuple(Queued(*queue) for queue in zip(queues[::3], map(int, queues[1::3]), queues[2::3], strict=True)),
+            leased,
+            delayed,
+            dead,
+            {owner: int(count) for owner, count in _pairs(owners).items()},
+            tuple(
+                Pause(slot, ms / 1000, reason)
+                for slot, ms, reason in zip(pauses[::3], pauses[1::3], pauses[2::3], strict=True)
+            ),
+            seen,
+            shards,
+            int(known.get("retried", 0)),
+            int(known.get("expired", 0)),
+        )
+
+    return Operation("stats", [], read)
+
+
+def retry(ids: Iterable[str]) -> Operation[int]:
+    """Queue dead letters again; gives how many there were."""
+    return Operation("retry", list(ids), int)
+
+
+def forget(fingerprints: Iterable[int]) -> Operation[int]:
+    """Let requests be queued again; gives how many had been seen."""
+    return Operation("forget", [str(value) for value in fingerprints], int)
+
+
+def drop() -> Operation[int]:
+    """Remove a part of the job; gives how many parts are left."""
+    return Operation("drop", [_SWEEP], int)
+
+
+def begin(crawl_id: str, *, abandon: bool) -> Operation[bool]:
+    """Begin a crawl, unless one is running that is not to be abandoned; tells whether one began."""
+    return Operation("begin", [crawl_id, int(abandon)], bool)
+
+
+def finish(crawl_id: str) -> Operation[bool]:
+    """Mark the crawl finished if nothing is left of it; tells whether this call did."""
+    return Operation("finish", [crawl_id], bool)
+
+
+def bury(endpoint: str, payload: str, reason: str) -> Operation[bool]:
+    """Record a request that cannot even be queued as a dead letter."""
+    return Operation("bury", [endpoint, payload, reason], bool)
+
+
+def beat(
+    worker: str,
+    state: Mapping[str, Any],
+    crawl_id: str,
+    counted_as: str,
+    pages: int,
+    outcomes: Mapping[str, int],
+) -> Operation[tuple[str, str]]:
+    """Publish a worker's state and counts; gives state and id of the crawl."""
+    flat = [item for pair in outcomes.items() for item in pair]
+    return Operation("beat", [worker, _dumps(state)[1:], crawl_id, counted_as, pages, *flat], tuple)
+
+
+def letter(text: str) -> Letter:
+    """Read a dead letter."""
+    return Letter(**json.loads(text))
+
+
+def _fields(request: Request) -> tuple[str, str, str, str]:
+    if not _ENDPOINT.fullmatch(request.endpoint):
+        raise ValueError(f"an endpoint is a text without white space, not {request.endpoint!r}")
+    fingerprint = "" if request.fingerprint is None else str(request.fingerprint)
+    return request.endpoint, str(request.priority), fingerprint, request.payload
+
+
+def _shown(entry: str) -> Lease:
+    parts = entry.split(" ", 3)
+    try:
+        endpoint, priority, attempts, payload = parts
+        return Lease("", endpoint, int(priority), int(attempts), payload)
+    except ValueError:
+        return Lease("", "", 0, 0, entry)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
