@@ -3,7 +3,7 @@ PYTHON ?= python3
 export FORUM PAGES SLAVES TARGET NODE LAST CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh setup test lint unit lock
+.PHONY: help up scale down clean status watch logs ssh setup test chaos lint unit lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ setup: ## the virtual environment alone: .venv/ with ansible and tieba
 	$(CONTROL) setup
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
+chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
+chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30 SLAVES=2
+	$(CONTROL) chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(LEASE),--lease $(LEASE))
 lint: ## the linters alone
 	$(CONTROL) test --only lint
 unit: ## the unit and integration tests alone

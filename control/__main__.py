@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ if sys.version_info < (3, 11):
     version = sys.version.split()[0]
     sys.exit(f"error: python3 is {version}: 3.11 or newer is needed; name one: make up PYTHON=python3.12")
 
-from control import cluster, engine, environment, image, mongod, release, tests, up
+from control import chaos, cluster, engine, environment, image, mongod, release, tests, up
 from control.process import ControlError, run
 
 
@@ -71,6 +72,16 @@ def _test(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _chaos(arguments: argparse.Namespace) -> int:
+    slaves = up.whole_number("SLAVES", os.environ.get("SLAVES") or "2", 1, 50)
+    return chaos.chaos(
+        up.whole_number("SEED", arguments.seed, 0, 2**32 - 1),
+        up.whole_number("FAULTS", arguments.faults, 1, 1_000),
+        slaves,
+        up.whole_number("LEASE", arguments.lease, 1, 600),
+    )
+
+
 def _nodes(arguments: argparse.Namespace) -> int:
     if arguments.action == "create":
         engine.ensure()
@@ -114,6 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     ssh.add_argument("command", nargs="*")
     test = command("test", _test, "all tests, or one stage of them")
     test.add_argument("--only", choices=["lint", "unit", "containers"])
+    faults = command(
+        "chaos", _chaos, "crawl while workers, machines and servers fail, and check what came of it"
+    )
+    faults.add_argument("--seed", default=str(secrets.randbelow(10**6)), help="the same faults again")
+    faults.add_argument("--faults", default="50", help="how many (default: 50)")
+    lease = "seconds that a worker holds a request, unless it asks for more (default: 30)"
+    faults.add_argument("--lease", default="30", help=lease)
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
     nodes.add_argument("action", choices=["create", "destroy"])
     nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")
