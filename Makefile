@@ -3,10 +3,10 @@ PYTHON ?= python3
 export FORUM PAGES SLAVES TARGET NODE LAST CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh setup test chaos lint unit lock
+.PHONY: help up scale down clean status watch logs ssh setup test chaos bench-frontier lint unit lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url CA_FILE=file.pem"
 
 up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=20 SLAVES=2 TARGET=replica|live
@@ -33,6 +33,8 @@ test: ## set up what tests need and run all of them
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
 chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30 SLAVES=2
 	$(CONTROL) chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(LEASE),--lease $(LEASE))
+bench-frontier: ## plain Scrapy, scrapy-redis and the frontier compared, ten minutes: QUICK=1 ONLY=throughput,memory
+	$(CONTROL) bench-frontier $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 lint: ## the linters alone
 	$(CONTROL) test --only lint
 unit: ## the unit and integration tests alone

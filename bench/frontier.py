@@ -21,11 +21,15 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
-from bench import processes, throughput
+from bench import loss, memory, operations, politeness, processes, throughput
 from bench.report import Part, Target, note
 
 _PARTS: dict[str, Part] = {
     "throughput": throughput.PART,
+    "memory": memory.PART,
+    "operations": operations.PART,
+    "politeness": politeness.PART,
+    "loss": loss.PART,
 }
 _RESULTS = Path(__file__).parent / "results" / "frontier.json"
 
@@ -48,11 +52,13 @@ def main() -> int:
         targets += _PARTS[name].targets(figures)
     results["targets"] = [target._asdict() for target in targets]
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for table in [*tables, _target_table(targets)]:
+    for table in [*tables, _target_table(targets)] if targets else tables:
         console.print(table)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    note(f"written: {os.path.relpath(arguments.json)}")
+    is_whole = list(_PARTS) == arguments.only and not arguments.quick
+    if path := arguments.json or (_RESULTS if is_whole else None):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        note(f"written: {os.path.relpath(path)}")
     return 0
 
 
@@ -63,8 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", type=_parts, default=list(_PARTS), metavar="PART,…", help=f"some of {','.join(_PARTS)}"
     )
+    where = os.path.relpath(_RESULTS)
     parser.add_argument(
-        "--json", type=Path, default=_RESULTS, metavar="FILE", help="the figures (%(default)s)"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help=f"where to write the figures; of a whole run by default {where}",
     )
     return parser
 
@@ -83,6 +93,7 @@ def _machine() -> dict[str, object]:
     packages = ("Scrapy", "scrapy-redis", "redis", "Twisted")
     return {
         "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
         "system": platform.platform(),
         "python": platform.python_version(),
         "redis_server": redis_version,

@@ -133,6 +133,22 @@ class Crawl:
         result: dict[str, float] = json.loads(output)
         return result
 
+    def wait_for(self, line: str, deadline: float) -> None:
+        """Wait until it has logged `line`, at most until `deadline` on the monotonic clock."""
+        while True:
+            self.check()
+            self._log.seek(0)
+            if line in self._log.read():
+                return
+            if time.monotonic() > deadline:
+                raise BenchError(f"a crawl does not start: {self._last_lines()}")
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raise BenchError if it has ended."""
+        if self._process.poll() is not None:
+            raise BenchError(f"a crawl ended before its time: {self._last_lines()}")
+
     def kill(self) -> None:
         """Kill it with SIGKILL."""
         self._process.kill()

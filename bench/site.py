@@ -67,13 +67,17 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._path == b"/arrivals":
-            self._transport.write(_http(json.dumps(self._arrivals).encode(), b"application/json"))
+            self._write(_http(json.dumps(self._arrivals).encode(), b"application/json"))
             return
         self._arrivals.append((time.monotonic(), self._path.decode()))
         answer = _answer(self._path)
         if self._latency:
-            asyncio.get_running_loop().call_later(self._latency, self._transport.write, answer)
+            asyncio.get_running_loop().call_later(self._latency, self._write, answer)
         else:
+            self._write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
             self._transport.write(answer)
 
 

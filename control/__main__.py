@@ -82,6 +82,11 @@ def _chaos(arguments: argparse.Namespace) -> int:
     )
 
 
+def _bench_frontier(arguments: argparse.Namespace) -> int:
+    options = ["--quick"] if arguments.quick else []
+    return tests.bench_frontier([*options, *(["--only", arguments.only] if arguments.only else [])])
+
+
 def _nodes(arguments: argparse.Namespace) -> int:
     if arguments.action == "create":
         engine.ensure()
@@ -132,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--faults", default="50", help="how many (default: 50)")
     lease = "seconds that a worker holds a request, unless it asks for more (default: 30)"
     faults.add_argument("--lease", default="30", help=lease)
+    bench = command("bench-frontier", _bench_frontier, "plain Scrapy, scrapy-redis and the frontier compared")
+    bench.add_argument("--quick", action="store_true", help="within a minute; for trying, not for figures")
+    bench.add_argument(
+        "--only", metavar="PART,…", help="some parts; python -m bench.frontier --help lists them"
+    )
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
     nodes.add_argument("action", choices=["create", "destroy"])
     nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")

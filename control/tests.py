@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from control import cluster, engine, environment, image, mongod, servers
@@ -68,6 +69,14 @@ def containers() -> None:
         cluster.destroy()
         image.remove()
         engine.stop()
+
+
+def bench_frontier(arguments: Sequence[str]) -> int:
+    """Run `bench.frontier`; returns its exit status."""
+    environment.ensure("test")
+    os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
+    command = [str(environment.PYTHON), "-m", "bench.frontier", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def everything() -> None:
