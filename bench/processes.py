@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from bench.crawl import START_URLS_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ROOT = Path(__file__).parent.parent
 _START_SECONDS = 30
 _PINGS = 200
 
@@ -101,7 +103,7 @@ def ping(redis_url: str) -> float:
 def _module(*arguments: str) -> Iterator[int]:
     """Run a module of `bench` that prints the port it listens on."""
     command = [sys.executable, "-m", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
             if not line:
@@ -119,7 +121,9 @@ class Crawl:
         arguments = [f"--{name}={value}" for name, value in options.items() if value is not None]
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the crawl
         command = [sys.executable, "-m", "bench.crawl", system, *arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log, text=True)
+        self._process = subprocess.Popen(
+            command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
 
     def result(self, timeout: float) -> dict[str, float]:
         """Wait up to `timeout` seconds for the end; raises BenchError if the crawl fails."""
