@@ -1,4 +1,7 @@
-"""The shared queue of a crawl, kept in Redis. Knows neither Scrapy nor Tieba; `frontier.client` tells how it is used."""
+"""The shared queue of a crawl, kept in Redis.
+
+Knows neither Scrapy nor Tieba; `frontier.client` tells how it is used.
+"""
 
 from frontier.client import Frontier, make_owner
 from frontier.connection import connect, connect_blocking

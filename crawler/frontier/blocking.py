@@ -1,4 +1,6 @@
-"""The frontier without asyncio: the operations of `frontier.client`, which documents them, for threads and tools.
+"""The frontier without asyncio, for threads and tools.
+
+`frontier.client` documents the operations.
 
 For example, with a redis-server on this machine::
 
@@ -115,7 +117,7 @@ class Frontier:
         last = "-inf"
         while texts := self.redis.zrangebyscore(f"{self.prefix}dead", last, "+inf", 0, _LETTERS_AT_ONCE):
             for text in texts:
-                letter = operations.letter(text)
+                letter = operations.letter(str(text))
                 yield letter
             last = f"({letter.id}"
 

@@ -1,8 +1,8 @@
 """The frontier for asyncio.
 
-The set of requests of one job, shared by all its workers. A request is queued once, leased by one worker at a time,
-and done only when that worker says so, in the same step that queues what follows from it. A worker that dies loses
-nothing: its leases run out.
+The set of requests of one job, shared by all its workers. A request is queued once, leased by one worker at
+a time, and done only when that worker says so, in the same step that queues what follows from it. A worker
+that dies loses nothing: its leases run out.
 
 For example, with a redis-server on this machine::
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis, RedisCluster
 
-    from frontier.model import Lease, Leased, Letter, Limit, Request, Stats
+    from frontier.model import Lease, Leased, Letter, Limit, Request, Stats, Turn
 
 T = TypeVar("T")
 _LETTERS_AT_ONCE = 500
@@ -73,16 +73,14 @@ class Frontier:
     async def lease(
         self, count: int, owner: str, *, egress: str = "default", limits: Mapping[str, Limit] | None = None
     ) -> Leased:
-        """Take up to `count` ready requests, to be completed, failed, released or renewed in time.
+        """Take up to `count` (1,000) ready requests, to be completed, failed, released or renewed in time.
 
-        Highest priority first, first in first out among equals, spread over the slots (endpoint, `egress`), only
-        as many as their budgets in `limits` allow; `*` is the limit of endpoints that are not named, none means
-        no limit. Should the reply be lost, the leases run out; `release` of `lost_ids` is quicker.
+        Highest priority first, first in first out among equals, spread over the slots (endpoint, `egress`),
+        only as many as their budgets in `limits` allow; `*` is the limit of endpoints that are not named, none
+        means no limit. Should the reply be lost, the leases run out; `release` of `lost_ids` is quicker.
         """
         self._calls += 1
-        return await self.run(
-            operations.lease(self._calls, owner, count, egress, limits or {}, self.policy)
-        )
+        return await self.run(operations.lease(self._calls, owner, count, egress, limits or {}, self.policy))
 
     def lost_ids(self, count: int) -> list[str]:
         """Give the ids that the last call of `lease` for `count` requests may have leased."""
@@ -110,8 +108,8 @@ class Frontier:
     ) -> str:
         """Count a failed attempt; returns `delayed`, `dead` or `refused`.
 
-        The request comes back after a delay that grows with its attempts, at least `retry_after` seconds; after
-        the policy's last attempt, or where `is_final`, it goes to the dead letters with the reason.
+        The request comes back after a delay that grows with its attempts, at least `retry_after` seconds;
+        after the policy's last attempt, or where `is_final`, it goes to the dead letters with the reason.
         """
         return await self.run(
             operations.fail(owner, id_, reason, retry_after, self.policy, is_final=is_final)
@@ -130,9 +128,7 @@ class Frontier:
         asks for. Returns the seconds until the pause ends, and whether this call began or prolonged it.
         """
         longest = seconds if longest is None else longest
-        return await self.run(
-            operations.pause(slot, reason, first=seconds, longest=longest, least=least)
-        )
+        return await self.run(operations.pause(slot, reason, first=seconds, longest=longest, least=least))
 
     async def resume(self, slot: str) -> bool:
         """End the pause of a slot; tells whether there was one."""
@@ -141,6 +137,10 @@ class Frontier:
     async def succeeded(self, slot: str) -> None:
         """Let the next pause of a slot be a short one again."""
         await self.run(operations.resume(slot, at_once=False))
+
+    async def turn(self, slot: str, limit: Limit) -> Turn:
+        """Take a turn of a slot for a request that is not leased."""
+        return await self.run(operations.turn(slot, limit, self.policy))
 
     async def is_finished(self) -> bool:
         """Tell whether nothing is queued, leased or delayed."""
@@ -159,12 +159,12 @@ class Frontier:
         key = f"{self.prefix}dead"
         if newest is not None:
             for text in await self.redis.zrevrange(key, 0, newest - 1) if newest else ():
-                yield operations.letter(text)
+                yield operations.letter(str(text))
             return
         last = "-inf"
         while texts := await self.redis.zrangebyscore(key, last, "+inf", start=0, num=_LETTERS_AT_ONCE):
             for text in texts:
-                letter = operations.letter(text)
+                letter = operations.letter(str(text))
                 yield letter
             last = f"({letter.id}"
 
@@ -208,7 +208,9 @@ class Frontier:
         """Run operations in one round trip, each for itself; gives results, or the RedisError of each."""
         pipeline = self.redis.pipeline(transaction=False)
         for operation in batch:
-            pipeline.evalsha(digest(operation.script), 1, self.prefix, *operation.args)
+            # Not evalsha: the client of a cluster refuses it, though all of a job is on one node.
+            args = (digest(operation.script), 1, self.prefix, *operation.args)
+            pipeline.execute_command("EVALSHA", *args)
         results: list[Any] = []
         for operation, reply in zip(batch, await pipeline.execute(raise_on_error=False), strict=True):
             if isinstance(reply, NoScriptError):

@@ -10,4 +10,5 @@ def fingerprint(identity: str) -> int:
 
     Two of n identities share one with a probability of about n²/2⁶⁴: 0.05 % for a hundred million.
     """
-    return int.from_bytes(blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> (64 - _BITS)
+    digest = blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> (64 - _BITS)

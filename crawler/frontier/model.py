@@ -64,6 +64,15 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """The answer to asking for a turn: if granted, to go after `wait` seconds, else to ask again after them."""
+
+    is_granted: bool
+    wait: float
+    strikes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """A dead letter: a request that was given up after `attempts`, `at` in Unix seconds, and why."""
 

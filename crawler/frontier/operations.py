@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from frontier.model import Lease, Leased, Letter, Pause, Queued, Stats
+from frontier.model import Lease, Leased, Letter, Pause, Queued, Stats, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from frontier.model import Limit, Request
 
@@ -33,7 +33,10 @@ class Operation(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How long leases last, how failures are repeated, how far ahead turns are given; times are in seconds."""
+    """How long leases last, how failures are repeated, how far ahead turns are given; in seconds.
+
+    Leases have to be renewed whenever a third of `lease_seconds` is over.
+    """
 
     lease_seconds: float = 30.0
     max_attempts: int = 6
@@ -61,13 +64,10 @@ def lease(
 
     def read(reply: Any) -> Leased:
         state, crawl_id, wait, is_finished, flat = reply
-        leases = []
-        for number, own_wait, strikes, entry in zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True):
-            endpoint, priority, attempts, payload = entry.split(" ", 3)
-            id_ = f"{call}.{number}"
-            leases.append(
-                Lease(id_, endpoint, int(priority), int(attempts), payload, own_wait / 1000, strikes)
-            )
+        leases = (
+            Lease(f"{call}.{number}", *_parts(entry), own_wait / 1000, strikes)
+            for number, own_wait, strikes, entry in _tuples(flat, 4)
+        )
         return Leased(tuple(leases), state, crawl_id, None if wait < 0 else wait / 1000, bool(is_finished))
 
     return Operation("lease", args, read)
@@ -102,7 +102,7 @@ def fail(
 
 def reap(policy: Policy) -> Operation[int]:
     """Return expired leases to the queue; gives how many there were."""
-    return Operation("reap", [policy.max_attempts, _SWEEP], int)
+    return Operation("reap", [_ms(policy.lease_seconds), policy.max_attempts, _SWEEP], int)
 
 
 def pause(
@@ -116,6 +116,12 @@ def pause(
 def resume(slot: str, *, at_once: bool) -> Operation[bool]:
     """End a slot's pause, or only let its next one be short again; tells whether anything changed."""
     return Operation("resume", [slot, int(at_once)], bool)
+
+
+def turn(slot: str, limit: Limit, policy: Policy) -> Operation[Turn]:
+    """Take a turn of a slot for a request that is not leased."""
+    args = [slot, limit.rate, limit.burst, _ms(policy.horizon)]
+    return Operation("turn", args, lambda reply: Turn(bool(reply[0]), reply[1] / 1000, reply[2]))
 
 
 def is_finished() -> Operation[bool]:
@@ -132,22 +138,19 @@ def stats() -> Operation[Stats]:
     """Count what there is."""
 
     def read(reply: Any) -> Stats:
-        queues, leased, delayed, dead, owners, pauses, seen, shards, counts = reply
-        known = _pairs(counts)
+        queues, leased, delayed, dead, owners, pauses, seen, shards, flat_counts = reply
+        counts = dict(_tuples(flat_counts, 2))
         return Stats(
-            tuple(Queued(*queue) for queue in zip(queues[::3], map(int, queues[1::3]), queues[2::3], strict=True)),
-            leased,
-            delayed,
-            dead,
-            {owner: int(count) for owner, count in _pairs(owners).items()},
-            tuple(
-                Pause(slot, ms / 1000, reason)
-                for slot, ms, reason in zip(pauses[::3], pauses[1::3], pauses[2::3], strict=True)
-            ),
-            seen,
-            shards,
-            int(known.get("retried", 0)),
-            int(known.get("expired", 0)),
+            queues=tuple(Queued(name, int(priority), count) for name, priority, count in _tuples(queues, 3)),
+            leased=leased,
+            delayed=delayed,
+            dead=dead,
+            owners=dict(_tuples(owners, 2)),
+            pauses=tuple(Pause(slot, ms / 1000, reason) for slot, ms, reason in _tuples(pauses, 3)),
+            seen=seen,
+            shards=shards,
+            retried=int(counts.get("retried", 0)),
+            expired=int(counts.get("expired", 0)),
         )
 
     return Operation("stats", [], read)
@@ -185,7 +188,7 @@ def bury(endpoint: str, payload: str, reason: str) -> Operation[bool]:
 
 def beat(
     worker: str,
-    state: Mapping[str, Any],
+    state: Mapping[str, object],
     crawl_id: str,
     counted_as: str,
     pages: int,
@@ -198,31 +201,35 @@ def beat(
 
 def letter(text: str) -> Letter:
     """Read a dead letter."""
-    return Letter(**json.loads(text))
+    fields = json.loads(text)
+    return Letter(**fields | {"priority": int(fields["priority"]), "attempts": int(fields["attempts"])})
 
 
 def _fields(request: Request) -> tuple[str, str, str, str]:
     if not _ENDPOINT.fullmatch(request.endpoint):
         raise ValueError(f"an endpoint is a text without white space, not {request.endpoint!r}")
-    fingerprint = "" if request.fingerprint is None else str(request.fingerprint)
-    return request.endpoint, str(request.priority), fingerprint, request.payload
+    fingerprint = "" if request.fingerprint is None else f"{request.fingerprint:d}"
+    return request.endpoint, f"{request.priority:d}", fingerprint, request.payload
+
+
+def _parts(entry: str) -> tuple[str, int, int, str]:
+    endpoint, priority, attempts, payload = entry.split(" ", 3)
+    return endpoint, int(priority), int(attempts), payload
 
 
 def _shown(entry: str) -> Lease:
-    parts = entry.split(" ", 3)
     try:
-        endpoint, priority, attempts, payload = parts
-        return Lease("", endpoint, int(priority), int(attempts), payload)
+        return Lease("", *_parts(entry))
     except ValueError:
         return Lease("", "", 0, 0, entry)
 
 
-def _dumps(value: Any) -> str:
+def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _pairs(flat: Sequence[str]) -> dict[str, str]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _tuples(flat: Sequence[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    return zip(*(flat[start::size] for start in range(size)), strict=True)
 
 
 def _ms(seconds: float) -> int:

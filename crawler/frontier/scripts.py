@@ -1,7 +1,7 @@
 """The Lua scripts that make the frontier's operations atomic: one file per operation in `lua/`.
 
-`lua/lib/` holds what they share and is put before them. A script is called by its hash; a server that does not
-know it yet, such as one that took over from another, is sent the source.
+`lua/lib/` holds what they share and is put before them. A script is called by its hash; a server that does
+not know it yet, such as one that took over from another, is sent the source.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
 -- ARGV[4]  name that pages are counted under    ARGV[5]  pages that were done without leases since the last beat
 -- ARGV[6..]  outcome, count since the last beat, ...
 -- Returns  {crawl's state, crawl's id}
+write_although_full()
 redis.call('HSET', P .. 'workers', ARGV[1], '{"at":' .. stamp(system_ms() / 1000) .. ',' .. ARGV[2])
 local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id')
 if crawl[2] == ARGV[3] then

@@ -2,7 +2,11 @@
 -- KEYS[1]  the job's prefix
 -- ARGV[1]  id of the new crawl    ARGV[2]  1 to abandon a running crawl, else 0
 -- Returns  1 when a crawl began, 0 when the running one goes on
-if redis.call('HGET', P .. 'crawl', 'state') == 'running' and ARGV[2] ~= '1' then
+local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id')
+if crawl[2] == ARGV[1] then -- the same call again, whose reply was lost
+  return 1
+end
+if crawl[1] == 'running' and ARGV[2] ~= '1' then
   return 0
 end
 clear()

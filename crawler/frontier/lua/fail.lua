@@ -17,7 +17,7 @@ if attempts >= tonumber(ARGV[7]) then
   return 'dead'
 end
 local delay = math.max(tonumber(ARGV[4]), math.min(ARGV[5] * 2 ^ (attempts - 1), tonumber(ARGV[6])))
-local again = make_entry(endpoint, priority, string.format('%d', attempts), payload)
+local again = make_entry(endpoint, priority, attempts, payload)
 redis.call('ZADD', P .. 'delayed', stamp(now + delay), serial() .. ' ' .. again)
 redis.call('HINCRBY', P .. 'counts', 'retried', 1)
 return 'delayed'

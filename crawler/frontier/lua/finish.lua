@@ -1,13 +1,20 @@
--- Marks the crawl finished, once, if nothing is queued, leased or delayed.
+-- Marks the crawl finished, once, if nothing is queued, leased or delayed. A crawl that has just begun is not:
+-- its first requests are on their way.
 -- KEYS[1]  the job's prefix
 -- ARGV[1]  id of the crawl
 -- Returns  1 when this call finished it, else 0
-local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id')
+local YOUNG_SECONDS = 1
+local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id', 'started_at')
 if crawl[1] ~= 'running' or crawl[2] ~= ARGV[1] then
+  return 0
+end
+local age = system_ms() / 1000 - crawl[3]
+if age >= 0 and age < YOUNG_SECONDS then
   return 0
 end
 if redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') > 0 then
   return 0
 end
+write_although_full()
 redis.call('HSET', P .. 'crawl', 'state', 'finished', 'finished_at', stamp(system_ms() / 1000))
 return 1

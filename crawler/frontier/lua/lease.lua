@@ -1,8 +1,8 @@
--- Leases ready requests: of each endpoint the highest priority first, first in first out among equals. One of each endpoint
--- in turn, that of the highest priority first; an endpoint that waited for longer than a second comes before that.
--- Each endpoint gives only what the budget of its slot, (endpoint, outgoing address), allows: a token bucket (GCRA).
+-- Leases ready requests, one of each endpoint in turn: of an endpoint the highest priority first, first in first out among
+-- equals. Endpoints that wait for longer than a second come first, the longest waiting before others; then those with the
+-- highest priority. Each gives only what the budget of its slot, (endpoint, outgoing address), allows: a token bucket (GCRA).
 -- KEYS[1]  the job's prefix
--- ARGV[1]  owner    ARGV[2]  number of this call, never used before by this owner    ARGV[3]  how many at most
+-- ARGV[1]  owner    ARGV[2]  number of this call, never used before by this owner    ARGV[3]  how many at most, up to 1000
 -- ARGV[4]  length of the leases in ms    ARGV[5]  outgoing address
 -- ARGV[6]  JSON: {endpoint: [requests per second, how many may start at once]}; "*" is for all others, none is no limit
 -- ARGV[7]  horizon in ms: turns further away are not given
@@ -10,18 +10,49 @@
 --           {number in the call, ms until its turn, pauses of the slot since its last success, entry, ...}}
 -- A lease's id is "call.number"; what a caller never heard of it can release by these ids.
 local OVERDUE_MS = 1000
+local MOST_LEASES = 1000
 local MOST_DUE = 200
+local ENDPOINTS_AT_ONCE = 100
 
-local owner, call, wanted, lease_ms, egress = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local limits, horizon = cjson.decode(ARGV[6]), tonumber(ARGV[7])
-local now, real = clock()
-tick(now, real)
+local owner, call, lease_ms, egress, limits = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5], cjson.decode(ARGV[6])
+local wanted, horizon = math.min(tonumber(ARGV[3]), MOST_LEASES), tonumber(ARGV[7])
+local now = tick(lease_ms)
+local leases = {}
 
-for _, item in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', stamp(now), 'LIMIT', 0, MOST_DUE)) do
-  redis.call('ZREM', P .. 'delayed', item)
-  local entry = string.sub(item, string.find(item, ' ', 1, true) + 1)
-  local endpoint, priority = parse_entry(entry)
-  enqueue(entry, endpoint, priority, now, true)
+local function member_of(number)
+  return owner .. '/' .. call .. '.' .. number
+end
+
+local function give(number, wait, strikes, entry)
+  for _, value in ipairs({number, wait, tonumber(strikes) or 0, entry}) do
+    leases[#leases + 1] = value
+  end
+end
+
+-- The same call again, since its reply was lost, has the same answer: it must not write over the leases of the first.
+local function give_again()
+  local members = {}
+  for number = 1, wanted do
+    members[number] = member_of(number)
+  end
+  for number, entry in ipairs(wanted > 0 and redis.call('HMGET', P .. 'leases', unpack(members)) or {}) do
+    if entry then
+      local turn = redis.call('ZSCORE', P .. 'deadlines', members[number]) - lease_ms
+      local slot = parse_entry(entry) .. ':' .. egress
+      give(number, math.max(0, math.ceil(turn - now)), redis.call('HGET', P .. 'slots', slot .. ' strikes'), entry)
+    end
+  end
+  return #leases > 0
+end
+
+local function queue_delayed()
+  local due = redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', stamp(now), 'LIMIT', 0, MOST_DUE)
+  for i = #due, 1, -1 do
+    redis.call('ZREM', P .. 'delayed', due[i])
+    local entry = string.match(due[i], '^%S+ (.*)$')
+    local endpoint, priority = parse_entry(entry)
+    enqueue(entry, endpoint, priority, now, true)
+  end
 end
 
 local next_ms
@@ -29,136 +60,145 @@ local function come_back_after(ms)
   next_ms = math.min(next_ms or ms, ms)
 end
 
--- What may be taken of an endpoint: its first entries, as many as its slot has turns for.
+-- What an endpoint may give; nil if nothing.
 local function offer_of(endpoint, served_at)
-  local name = endpoint .. ':' .. egress
-  local slot = redis.call('HMGET', P .. 'slots', name .. ' tat', name .. ' paused_until', name .. ' strikes')
-  local paused_until = tonumber(slot[2]) or 0
-  if paused_until > now then
-    come_back_after(paused_until - now)
+  local slot = endpoint .. ':' .. egress
+  local state = redis.call('HMGET', P .. 'slots', slot .. ' tat', slot .. ' paused_until', slot .. ' strikes')
+  local paused_ms = (tonumber(state[2]) or 0) - now
+  if paused_ms > 0 then
+    come_back_after(paused_ms)
     return nil
   end
-  local offer = {
-    endpoint = endpoint, served_at = tonumber(served_at), strikes = tonumber(slot[3]) or 0, slot = name,
-    entries = {}, queues = {}, taken = 0, turns = wanted,
-  }
+  local offer = {endpoint = endpoint, slot = slot, strikes = state[3], served_at = served_at, turns = wanted, given = 0}
   local limit = limits[endpoint] or limits['*']
   if limit then
     -- tat is the "theoretical arrival time" of the next request of a stream that keeps the rate exactly.
     offer.interval = 1000 / limit[1]
-    offer.tat = math.max(tonumber(slot[1]) or 0, now)
-    offer.first = offer.tat - (limit[2] - 1) * offer.interval - now
-    offer.turns = math.min(wanted, math.floor((horizon - offer.first) / offer.interval) + 1)
+    offer.tat = math.max(tonumber(state[1]) or 0, now)
+    offer.wait = offer.tat - (limit[2] - 1) * offer.interval - now
+    offer.turns = math.floor((horizon - offer.wait) / offer.interval) + 1
     if offer.turns < 1 then
-      come_back_after(offer.first - horizon)
+      come_back_after(offer.wait - horizon)
       return nil
     end
   end
-  for _, priority in ipairs(redis.call('ZRANGE', P .. 'priorities:' .. endpoint, 0, -1)) do
-    offer.priority = offer.priority or tonumber(priority)
-    local queue = P .. 'queue:' .. endpoint .. ':' .. priority
-    local entries = redis.call('LRANGE', queue, 0, offer.turns - #offer.entries - 1)
-    if #entries == 0 then -- somebody removed it
-      redis.call('ZREM', P .. 'priorities:' .. endpoint, priority)
-    end
-    for _, entry in ipairs(entries) do
-      offer.entries[#offer.entries + 1] = entry
-      offer.queues[#offer.queues + 1] = {queue, priority}
-    end
-    if #offer.entries >= offer.turns then
-      break
-    end
-  end
-  offer.priority = offer.priority or 0
+  offer.is_overdue = now - served_at > OVERDUE_MS
+  offer.rank = tonumber(redis.call('ZRANGE', P .. 'priorities:' .. endpoint, 0, 0)[1]) or 0
   return offer
 end
 
-local offers = {}
-local endpoints = redis.call('ZRANGE', P .. 'endpoints', 0, -1, 'WITHSCORES')
-for i = 1, #endpoints, 2 do
-  offers[#offers + 1] = offer_of(endpoints[i], endpoints[i + 1])
+-- Offers in the order in which they are to be served. That of endpoints is the order in which they were served last:
+-- once enough that are overdue have something, no others are looked at.
+local function find_offers()
+  local offers, start = {}, 0
+  repeat
+    local endpoints = redis.call('ZRANGE', P .. 'endpoints', start, start + ENDPOINTS_AT_ONCE - 1, 'WITHSCORES')
+    for i = 1, #endpoints, 2 do
+      offers[#offers + 1] = offer_of(endpoints[i], tonumber(endpoints[i + 1]))
+    end
+    start = start + ENDPOINTS_AT_ONCE
+    local is_enough = #offers >= wanted and offers[#offers].is_overdue
+    if is_enough then
+      come_back_after(0)
+    end
+  until is_enough or #endpoints < 2 * ENDPOINTS_AT_ONCE
+  table.sort(offers, function(one, other)
+    if one.is_overdue ~= other.is_overdue then
+      return one.is_overdue
+    end
+    if not one.is_overdue and one.rank ~= other.rank then
+      return one.rank > other.rank
+    end
+    if one.served_at ~= other.served_at then
+      return one.served_at < other.served_at
+    end
+    return one.endpoint < other.endpoint
+  end)
+  return offers
 end
-table.sort(offers, function(one, other)
-  local is_one_overdue, is_other_overdue = now - one.served_at > OVERDUE_MS, now - other.served_at > OVERDUE_MS
-  if is_one_overdue ~= is_other_overdue then
-    return is_one_overdue
-  end
-  if one.priority ~= other.priority then
-    return one.priority > other.priority
-  end
-  if one.served_at ~= other.served_at then
-    return one.served_at < other.served_at
-  end
-  return one.endpoint < other.endpoint
-end)
 
-local leases, taken = {}, 0
-local function take(offer)
-  offer.taken = offer.taken + 1
-  local entry = offer.entries[offer.taken]
-  if not parse_entry(entry) then
-    bury(offer.endpoint, offer.queues[offer.taken][2], 0, entry, 'not an entry of this queue')
+-- Turns to the endpoint's first queue that holds something; none is left where its length is 0.
+local function open_queue(offer)
+  local priorities = P .. 'priorities:' .. offer.endpoint
+  repeat
+    offer.priority = redis.call('ZRANGE', priorities, 0, 0)[1]
+    if not offer.priority then
+      redis.call('ZREM', P .. 'endpoints', offer.endpoint)
+      offer.length = 0
+      return
+    end
+    offer.queue = P .. 'queue:' .. offer.endpoint .. ':' .. offer.priority
+    offer.length = redis.call('LLEN', offer.queue)
+    if offer.length == 0 then
+      redis.call('ZREM', priorities, offer.priority)
+    end
+  until offer.length > 0
+end
+
+local number = 0
+local function lease_first(offer)
+  local entry = redis.call('LPOP', offer.queue)
+  offer.length = offer.length - 1
+  number = number + 1
+  local endpoint, priority = parse_entry(entry)
+  if endpoint ~= offer.endpoint or priority ~= offer.priority then
+    bury(offer.endpoint, offer.priority, 0, entry, 'not an entry of this queue')
     return
   end
-  local wait = 0
+  local wait = math.max(0, math.ceil(offer.wait or 0))
   if offer.interval then
-    wait = math.max(0, math.ceil(offer.first))
-    offer.first = offer.first + offer.interval
+    offer.wait = offer.wait + offer.interval
     offer.tat = offer.tat + offer.interval
   end
-  taken = taken + 1
-  local member = owner .. '/' .. call .. '.' .. taken
-  redis.call('HSET', P .. 'leases', member, entry)
-  redis.call('ZADD', P .. 'deadlines', stamp(now + wait + lease_ms), member)
-  for _, value in ipairs({taken, wait, offer.strikes, entry}) do
-    leases[#leases + 1] = value
-  end
+  offer.turns = offer.turns - 1
+  offer.given = offer.given + 1
+  redis.call('HSET', P .. 'leases', member_of(number), entry)
+  redis.call('ZADD', P .. 'deadlines', stamp(now + wait + lease_ms), member_of(number))
+  give(number, wait, offer.strikes, entry)
 end
 
-local is_any_left = true
-while is_any_left and taken < wanted do
-  is_any_left = false
+local function serve(offers)
+  local is_any_left = true
+  while is_any_left and number < wanted do
+    is_any_left = false
+    for _, offer in ipairs(offers) do
+      if number < wanted and offer.turns > 0 and offer.length ~= 0 then
+        if not offer.length then
+          open_queue(offer)
+        end
+        if offer.length > 0 then
+          lease_first(offer)
+          is_any_left = true
+        end
+        if offer.length == 0 then
+          open_queue(offer)
+        end
+      end
+    end
+  end
   for _, offer in ipairs(offers) do
-    if taken < wanted and offer.taken < #offer.entries then
-      take(offer)
-      is_any_left = true
+    if offer.given > 0 then
+      if offer.tat then
+        redis.call('HSET', P .. 'slots', offer.slot .. ' tat', stamp(offer.tat))
+      end
+      redis.call('ZADD', P .. 'endpoints', 'XX', stamp(now), offer.endpoint)
+    end
+    if offer.length ~= 0 then
+      come_back_after(offer.interval and math.max(0, offer.wait - horizon) or 0)
     end
   end
 end
 
-for _, offer in ipairs(offers) do
-  local first = 1
-  while first <= offer.taken do
-    local queue, priority = unpack(offer.queues[first])
-    local last = first
-    while last < offer.taken and offer.queues[last + 1][1] == queue do
-      last = last + 1
-    end
-    redis.call('LTRIM', queue, last - first + 1, -1)
-    if redis.call('EXISTS', queue) == 0 then
-      redis.call('ZREM', P .. 'priorities:' .. offer.endpoint, priority)
-    end
-    first = last + 1
-  end
-  if offer.taken > 0 then
-    if offer.tat then
-      redis.call('HSET', P .. 'slots', offer.slot .. ' tat', stamp(offer.tat))
-    end
-    redis.call('ZADD', P .. 'endpoints', stamp(now), offer.endpoint)
-  end
-  if redis.call('EXISTS', P .. 'priorities:' .. offer.endpoint) == 0 then
-    redis.call('ZREM', P .. 'endpoints', offer.endpoint)
-  elseif offer.interval then
-    come_back_after(math.max(0, offer.first - horizon))
-  else
-    come_back_after(0)
-  end
+if give_again() then
+  come_back_after(0)
+else
+  queue_delayed()
+  serve(find_offers())
 end
 local due = redis.call('ZRANGE', P .. 'delayed', 0, 0, 'WITHSCORES')[2]
 if due then
   come_back_after(math.max(0, due - now))
 end
-
 local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id')
 local is_finished = redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') == 0
 return {

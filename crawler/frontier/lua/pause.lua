@@ -7,6 +7,7 @@ local now = clock()
 local slot = redis.call('HMGET', P .. 'slots', ARGV[1] .. ' paused_until', ARGV[1] .. ' strikes')
 local paused_until = tonumber(slot[1]) or 0
 local least = tonumber(ARGV[4])
+write_although_full()
 
 local until_ms
 if paused_until > now then

@@ -4,4 +4,9 @@
 -- Returns  how many were new
 -- While Redis is full it is refused before it has changed anything.
 open_seen()
-return push(cjson.decode(ARGV[1]), (clock()))
+local added = push(cjson.decode(ARGV[1]), (clock()))
+if added > 0 then
+  save_seen()
+  reopen()
+end
+return added

@@ -2,8 +2,7 @@
 -- KEYS[1]  the job's prefix
 -- ARGV[1]  owner    ARGV[2]  length of the leases in ms    ARGV[3..]  ids
 -- Returns  the ids that are still the owner's
-local now, real = clock()
-tick(now, real)
+local now = tick(ARGV[2])
 local kept = {}
 for i = 3, #ARGV do
   local member = ARGV[1] .. '/' .. ARGV[i]

@@ -9,8 +9,7 @@ for _, id in ipairs(ARGV) do
   if letter then
     redis.call('ZREM', P .. 'dead', letter)
     local dead = cjson.decode(letter)
-    local priority = string.format('%d', dead.priority)
-    enqueue(make_entry(dead.endpoint, priority, 0, dead.payload), dead.endpoint, priority, now)
+    enqueue(make_entry(dead.endpoint, dead.priority, 0, dead.payload), dead.endpoint, dead.priority, now)
     retried = retried + 1
   end
 end

@@ -15,25 +15,33 @@ local function stamp(ms)
   return string.format('%.3f', ms)
 end
 
--- The frontier's clock, in ms. It follows Redis' clock, but never runs backwards, and steps at most LONGEST_STEP_MS
--- between two looks: while Redis is away, or its clock jumps, leases do not expire under workers that are alive.
-local LONGEST_STEP_MS = 10000
-
+-- The frontier's clock, in ms. It follows Redis' clock, but never runs backwards, and between two looks it steps by a
+-- third of a lease at most: while Redis is away, or its clock jumps, leases do not expire under workers that are alive
+-- and renew them whenever another third is over.
 local function clock()
   local real = system_ms()
-  local last = redis.call('HMGET', P .. 'clock', 'real', 'now')
+  local last = redis.call('HMGET', P .. 'clock', 'real', 'now', 'longest_step')
   if not last[1] then
     return real, real
   end
-  local step = math.max(0, math.min(real - last[1], LONGEST_STEP_MS))
-  return last[2] + step, real
+  return last[2] + math.max(0, math.min(real - last[1], tonumber(last[3]) or math.huge)), real
 end
 
--- Moves the clock on. A script that may run while Redis is full has to write something first that needs no memory:
--- after a script's first write Redis refuses it nothing.
-local function tick(now, real)
+-- For a script that has to run while Redis is full: after its first write, such as this one, which needs no memory,
+-- Redis refuses a script nothing.
+local function write_although_full()
   redis.call('PERSIST', P .. 'clock')
+end
+
+-- Moves the clock on; gives the time.
+local function tick(lease_ms)
+  local now, real = clock()
+  write_although_full()
   redis.call('HSET', P .. 'clock', 'real', stamp(real), 'now', stamp(now))
+  if lease_ms then
+    redis.call('HSET', P .. 'clock', 'longest_step', stamp(lease_ms / 3))
+  end
+  return now
 end
 
 local function make_entry(endpoint, priority, attempts, payload)
@@ -45,14 +53,20 @@ local function parse_entry(entry)
   return string.match(entry, '^(%S+) (%-?%d+) (%d+) (.*)$')
 end
 
+local known = {} -- queues that this call has entered in the indexes
+
+-- Appends an entry to its queue, or puts it before the others.
 local function enqueue(entry, endpoint, priority, now, is_first)
   local queue = P .. 'queue:' .. endpoint .. ':' .. priority
-  if redis.call(is_first and 'LPUSH' or 'RPUSH', queue, entry) == 1 then
+  redis.call(is_first and 'LPUSH' or 'RPUSH', queue, entry)
+  if not known[queue] then
     redis.call('ZADD', P .. 'priorities:' .. endpoint, -priority, priority)
     redis.call('ZADD', P .. 'endpoints', 'NX', stamp(now), endpoint)
+    known[queue] = true
   end
 end
 
+-- Numbers letters and delayed requests.
 local function serial()
   return string.format('%.0f', redis.call('HINCRBY', P .. 'counts', 'serial', 1))
 end
@@ -60,21 +74,10 @@ end
 local function bury(endpoint, priority, attempts, payload, reason)
   local number = serial()
   local letter = cjson.encode({
-    id = number, endpoint = endpoint, priority = tonumber(priority), attempts = tonumber(attempts), payload = payload,
-    reason = reason, at = system_ms() / 1000,
+    id = number, endpoint = endpoint, priority = priority, attempts = attempts, payload = payload, reason = reason,
+    at = system_ms() / 1000,
   })
   redis.call('ZADD', P .. 'dead', number, letter)
-end
-
--- One failed attempt more: back to the queue's head at once, or to the dead letters after the last one.
-local function again_or_bury(entry, reason, max_attempts, now)
-  local endpoint, priority, attempts, payload = parse_entry(entry)
-  attempts = string.format('%d', attempts + 1)
-  if tonumber(attempts) >= max_attempts then
-    bury(endpoint, priority, attempts, payload, reason)
-  else
-    enqueue(make_entry(endpoint, priority, attempts, payload), endpoint, priority, now, true)
-  end
 end
 
 local function drop_lease(member)

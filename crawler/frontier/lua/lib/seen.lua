@@ -73,6 +73,7 @@ local function see(fingerprint)
 end
 
 -- Queues requests, each {endpoint, priority, fingerprint or "", payload}, unless they were seen; returns how many.
+-- To be followed by save_seen in the same call.
 local function push(requests, now)
   local added = 0
   for _, request in ipairs(requests) do
@@ -81,10 +82,6 @@ local function push(requests, now)
       enqueue(make_entry(endpoint, priority, 0, payload), endpoint, priority, now)
       added = added + 1
     end
-  end
-  if added > 0 then
-    save_seen()
-    reopen()
   end
   return added
 end
