@@ -1,6 +1,6 @@
 """Redis of several versions for the tests, out of the packages of several releases; nothing is installed.
 
-A release's packages are unpacked into a folder, and its programs start with the loader and libraries in there.
+A release's packages are unpacked into a folder; its programs run with the loader and the libraries in there.
 """
 
 import platform

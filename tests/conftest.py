@@ -58,6 +58,14 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
             process.kill()
 
 
+def redis_program(name: str) -> str:
+    """Give the path of a server of some version, as control/servers.py names them."""
+    path = Path(os.environ.get("TIEBA_TEST_SERVERS", "")) / name
+    if not path.is_file():
+        missing(f"no {name}: make test fetches it and names its folder in TIEBA_TEST_SERVERS")
+    return str(path)
+
+
 def redis_command(port: int, folder: Path) -> list[str]:
     path = os.environ.get("TIEBA_TEST_REDIS") or shutil.which("redis-server")
     if path is None:

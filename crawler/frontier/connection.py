@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 SCHEMES = tuple(f"redis{tls}{kind}" for kind in ("", "+sentinel", "+cluster") for tls in ("", "s"))
 _PORTS = {"": 6379, "sentinel": 26379, "cluster": 6379}
+_LIKE = {"": "host:6379/0", "sentinel": "host1:26379,host2:26379/service", "cluster": "host1:6379,host2:6379"}
 _TIMEOUT_SECONDS = 10.0
 _OPTIONS: dict[str, Any] = {
     "decode_responses": True,
@@ -89,7 +90,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Address:
-    """The parts of a redis_url; raises ValueError for one of another form, never showing its password."""
+    """The parts of a redis_url."""
 
     kind: str  # empty for one server, sentinel or cluster
     nodes: tuple[tuple[str, int], ...]  # host and port
@@ -98,87 +99,93 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Take an address apart."""
-        parts = urlsplit(url)
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"a URL that starts with one of {', '.join(f'{s}://' for s in SCHEMES)}")
-        scheme, _, kind = parts.scheme.partition("+")
-        login, _, hosts = parts.netloc.rpartition("@")
-        nodes = []
-        for host in hosts.split(",") if kind else [hosts]:
-            node = urlsplit(f"//{host}")
-            if not node.hostname:
-                raise ValueError(f"a URL like {parts.scheme}://host:{_PORTS[kind]}")
-            nodes.append((node.hostname, node.port or _PORTS[kind]))
-        service, _, database = parts.path.strip("/").partition("/")
-        if kind != "sentinel":
-            service, database = "", service
-        elif not service:
-            raise ValueError(f"a URL like {parts.scheme}://host:26379/service, with the master's name")
-        if database and not (database.isdecimal() and (kind != "cluster" or int(database) == 0)):
-            raise ValueError("a URL whose path ends with the number of a database (0 in a cluster)")
-        options = dict(parse_url(f"redis://{login}@host/{database}?{parts.query}"))
-        options.pop("host")
-        if scheme == "rediss":
+        """Take an address apart; a ValueError says what it must be instead."""
+        scheme = url.partition("://")[0]
+        if scheme not in SCHEMES:
+            raise ValueError(f"a URL like redis://host:port, or with {', '.join(SCHEMES[1:])}")
+        kind = scheme.partition("+")[2]
+        like = f"a URL like {scheme}://{_LIKE[kind]}"
+        try:
+            parts = urlsplit(url)
+            login, _, hosts = parts.netloc.rpartition("@")
+            places = [urlsplit(f"//{host}") for host in (hosts.split(",") if kind else [hosts])]
+            nodes = tuple((place.hostname or "", place.port or _PORTS[kind]) for place in places)
+            options = dict(parse_url(f"redis://{login}@-?{parts.query}"))
+        except ValueError:  # its text may hold a part of the password
+            raise ValueError(like) from None
+        path = parts.path.strip("/")
+        service, _, database = path.partition("/") if kind == "sentinel" else ("", "", path)
+        database = database or str(options.pop("db", 0))
+        if (
+            not all(host and "," not in host for host, _ in nodes)
+            or not database.isdecimal()
+            or (kind == "sentinel" and not service)
+            or (kind == "cluster" and int(database))
+        ):
+            raise ValueError(like)
+        del options["host"]
+        if kind != "cluster":
+            options["db"] = int(database)
+        if scheme.startswith("rediss"):
             options["ssl"] = True
-        return cls(kind, tuple(nodes), service, options)
+        address = cls(kind, nodes, service, options)
+        try:
+            blocking.Redis(**address.of_server())
+        except TypeError as error:
+            raise ValueError(f"{like} ({str(error).rpartition(' got ')[2]})") from None
+        return address
+
+    def of_server(self) -> dict[str, Any]:
+        """Give redis-py's arguments for a client of a server of it, except host and port."""
+        own = {name: value for name, value in self.options.items() if not name.startswith("sentinel_")}
+        return {**_OPTIONS, **own}
+
+    def of_sentinel(self) -> dict[str, Any]:
+        """Give redis-py's arguments for a client of a sentinel of it, except host and port."""
+        common = {k: v for k, v in self.options.items() if k.startswith(("ssl", "socket_", "protocol"))}
+        own = {k[len("sentinel_") :]: v for k, v in self.options.items() if k.startswith("sentinel_")}
+        return {**_OPTIONS, **common, **own}
 
 
 def connect(url: str) -> Redis:
     """Make a client that gives texts; nothing is sent before the first command.
 
-    The client of a cluster is a RedisCluster, which has the same commands.
+    That of a cluster is a RedisCluster. It has the same commands, but in a pipeline a script has to be called
+    by execute_command("EVALSHA", …).
     """
     address = Address.parse(url)
     if address.kind == "sentinel":
-        manager = asyncio_sentinel.Sentinel(**_sentinel_arguments(address))
-        master: Redis = manager.master_for(address.service, connection_pool_class=_SentinelPool)
-        return master
+        master = sentinels(address).master_for(address.service, connection_pool_class=_SentinelPool)
+        return cast("Redis", master)
     if address.kind == "cluster":
-        startup = [asyncio_cluster.ClusterNode(host, port) for host, port in address.nodes]
+        nodes = [asyncio_cluster.ClusterNode(host, port) for host, port in address.nodes]
         retry = Retry(NoBackoff(), _CLUSTER_RETRIES)
-        cluster = RedisCluster(startup_nodes=startup, retry=retry, **_OPTIONS | _without_db(address))
-        return cast("Redis", cluster)
-    client: Redis = Redis.from_url(url, **_OPTIONS)
-    return client
+        return cast("Redis", RedisCluster(startup_nodes=nodes, retry=retry, **address.of_server()))
+    ((host, port),) = address.nodes
+    return Redis(host=host, port=port, retry=Retry(NoBackoff(), 0), **address.of_server())
+
+
+def sentinels(address: Address) -> asyncio_sentinel.Sentinel:
+    """Make clients of an address' sentinels."""
+    options = {**address.of_sentinel(), "retry": Retry(NoBackoff(), 0)}
+    return asyncio_sentinel.Sentinel(address.nodes, sentinel_kwargs=options, **address.of_server())
 
 
 def connect_blocking(url: str) -> blocking.Redis:
     """Make a client like `connect`'s that blocks; that of a cluster asks for the cluster's nodes at once."""
     address = Address.parse(url)
     if address.kind == "sentinel":
-        manager = sentinel.Sentinel(**_sentinel_arguments(address))
-        master: blocking.Redis = manager.master_for(
-            address.service, connection_pool_class=_BlockingSentinelPool
-        )
-        return master
+        options = {**address.of_sentinel(), "retry": BlockingRetry(NoBackoff(), 0)}
+        manager = sentinel.Sentinel(address.nodes, sentinel_kwargs=options, **address.of_server())
+        client = manager.master_for(address.service, connection_pool_class=_BlockingSentinelPool)
+        return cast("blocking.Redis", client)
     if address.kind == "cluster":
-        startup = [ClusterNode(host, port) for host, port in address.nodes]
+        nodes = [ClusterNode(host, port) for host, port in address.nodes]
         retry = BlockingRetry(NoBackoff(), _CLUSTER_RETRIES)
-        cluster = blocking.RedisCluster(startup_nodes=startup, retry=retry, **_OPTIONS | _without_db(address))
-        return cast("blocking.Redis", cluster)
-    client: blocking.Redis = blocking.Redis.from_url(url, **_OPTIONS)
-    return client
-
-
-def sentinels(address: Address) -> dict[str, Any]:
-    """Give redis-py's arguments for a client of a sentinel itself, except host and port."""
-    common = {k: v for k, v in address.options.items() if k.startswith(("ssl", "socket_", "protocol"))}
-    own = {
-        name: address.options[f"sentinel_{name}"]
-        for name in ("username", "password")
-        if f"sentinel_{name}" in address.options
-    }
-    return {**_OPTIONS, "retry": None, **common, **own}
-
-
-def _sentinel_arguments(address: Address) -> dict[str, Any]:
-    options = {k: v for k, v in address.options.items() if not k.startswith("sentinel_")}
-    return {"sentinels": address.nodes, "sentinel_kwargs": sentinels(address), **_OPTIONS, **options}
-
-
-def _without_db(address: Address) -> dict[str, Any]:
-    return {name: value for name, value in address.options.items() if name != "db"}
+        client = blocking.RedisCluster(startup_nodes=nodes, retry=retry, **address.of_server())
+        return cast("blocking.Redis", client)
+    ((host, port),) = address.nodes
+    return blocking.Redis(host=host, port=port, retry=BlockingRetry(NoBackoff(), 0), **address.of_server())
 
 
 class _SentinelPool(asyncio_sentinel.SentinelConnectionPool):
@@ -204,8 +211,7 @@ def trouble(error: BaseException) -> str | None:
 
     The text follows the word "Redis".
     """
-    while isinstance(error, exceptions.RedisClusterException) and (error.__cause__ or error.__context__):
-        error = cast("BaseException", error.__cause__ or error.__context__)  # what the nodes said
+    error = cause(error)
     if isinstance(error, PERMANENT):
         return None
     word = getattr(error, "status_code", None)
@@ -219,6 +225,15 @@ def trouble(error: BaseException) -> str | None:
     if isinstance(error, (*TRANSIENT, OSError)):
         return f"does not answer ({one_line(error)})"
     return None
+
+
+def cause(error: BaseException) -> BaseException:
+    """Give what the nodes said where redis-py only says that a cluster cannot be used."""
+    while isinstance(error, exceptions.RedisClusterException) and (
+        said := error.__cause__ or error.__context__
+    ):
+        error = said
+    return error
 
 
 def one_line(error: BaseException) -> str:

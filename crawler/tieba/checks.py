@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 
-from frontier.connection import PERMANENT, TRANSIENT, connect
+from frontier.connection import ERRORS, Address, cause, connect, one_line, sentinels, trouble
 from tieba.storage import StoreError, StoreUnavailable
 from tieba.storage.mongodb import MongoStore
 
@@ -23,16 +25,28 @@ class Away(Unusable):
     """A server that does not answer now; it may come back."""
 
 
-def redis_problem(error: Exception, config: Config) -> Unusable:
+def redis_problem(error: BaseException, config: Config) -> Unusable:
     """Explain a Redis error; passwords are never shown."""
-    place = _place(config.redis_url)
+    redis = f"Redis at {_place(config.redis_url)}"
+    error = cause(error)
+    said = one_line(error)
     if isinstance(error, redis_errors.AuthenticationError):
-        return Unusable(f"Redis at {place} refuses user and password of redis_url: {_one_line(error)}")
-    if isinstance(error, PERMANENT):
-        return Unusable(f"Redis at {place}: {_one_line(error)}")
-    if isinstance(error, (*TRANSIENT, OSError)):
-        return Away(f"Redis at {place} does not answer: {_one_line(error)}; is redis-server running there?")
-    return Unusable(f"Redis at {place}: {_one_line(error)}")
+        return Unusable(f"{redis} refuses user and password of redis_url: {said}")
+    if isinstance(error, redis_errors.NoPermissionError):
+        return Unusable(f"{redis} does not permit what the crawler does to the user of redis_url: {said}")
+    if "unknown command" in said and "HELLO" in said:
+        return Unusable(f"{redis} is too old: install Redis 6.0 or newer, or Valkey")
+    if "cluster support disabled" in said:
+        return Unusable(f"{redis} is not a cluster: write redis_url without +cluster")
+    if "SSL" in said:
+        return Unusable(f"{redis} cannot be used with TLS: {said}; see ssl_ca_certs of redis_url")
+    what = trouble(error)
+    if what is None:
+        return Unusable(f"{redis}: {said}")
+    if what.startswith("does not answer"):
+        tls = ", with TLS" if config.redis_url.startswith("rediss") else ""
+        what += f"; is redis-server running there{tls}?"
+    return Away(f"{redis} {what}")
 
 
 def store_problem(error: StoreError, config: Config) -> Unusable:
@@ -43,13 +57,7 @@ def store_problem(error: StoreError, config: Config) -> Unusable:
 
 async def check_servers(config: Config) -> None:
     """Raise Unusable unless Redis and the store can be used."""
-    redis = connect(config.redis_url)
-    try:
-        await redis.ping()
-    except (redis_errors.RedisError, OSError) as error:
-        raise redis_problem(error, config) from None
-    finally:
-        await redis.aclose()
+    await _check_redis(config)
     try:
         store = MongoStore(config.mongodb_url)
         try:
@@ -60,10 +68,60 @@ async def check_servers(config: Config) -> None:
         raise store_problem(error, config) from None
 
 
+async def _check_redis(config: Config) -> None:
+    address = Address.parse(config.redis_url)
+    if missing := _missing_file(address):
+        raise Unusable(f"redis_url: {missing}: no such file")
+    if address.kind == "sentinel":
+        await _check_sentinels(address, config)
+    redis = f"Redis at {_place(config.redis_url)}"
+    async with aclosing(connect(config.redis_url)) as client:
+        try:
+            # HELLO is permitted to everybody; Redis 5 does not know it. https://redis.io/docs/latest/commands/hello/
+            hello = await client.execute_command("HELLO", address.options.get("protocol", 3))
+            if hello["mode"] == "sentinel":
+                raise Unusable(
+                    f"{redis} is a sentinel: write redis_url as redis+sentinel://host:port/service"
+                )
+            if hello["mode"] == "cluster" and address.kind != "cluster":
+                raise Unusable(f"{redis} is a node of a cluster: write redis_url with redis+cluster://")
+            if hello["role"] != "master":
+                raise Unusable(f"{redis} is a replica: name its master in redis_url")
+            await client.eval("return 1", 1, f"{config.job}:start_urls")
+            await client.llen(f"{config.job}:start_urls")
+        except ERRORS as error:
+            raise redis_problem(error, config) from None
+
+
+def _missing_file(address: Address) -> str | None:
+    named = (address.options.get(option) for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"))
+    return next((path for path in named if path and not Path(path).is_file()), None)
+
+
+async def _check_sentinels(address: Address, config: Config) -> None:
+    """Raise Unusable unless a sentinel knows the master; redis-py does not tell why none does."""
+    problems: list[Unusable] = []
+    async with aclosing(sentinels(address)) as manager:
+        for (host, port), client in zip(address.nodes, manager.sentinels, strict=True):
+            place = f"sentinel at {host}:{port}"
+            try:
+                if await client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", address.service):
+                    return
+                problems.append(Unusable(f"{place} knows no master named {address.service!r}: see redis_url"))
+            except redis_errors.AuthenticationError as error:
+                problems.append(
+                    Unusable(f"{place} refuses sentinel_password of redis_url: {one_line(error)}")
+                )
+            except redis_errors.ResponseError as error:
+                problems.append(
+                    Unusable(f"{place} is none, or does not permit to be asked: {one_line(error)}")
+                )
+            except ERRORS as error:
+                problems.append(Away(f"{place} does not answer: {one_line(error)}"))
+    raise next((problem for problem in problems if not isinstance(problem, Away)), problems[0])
+
+
 def _place(url: str) -> str:
+    """Give an address without user, password and options."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")[:200]
+    return parts.netloc.rpartition("@")[2]

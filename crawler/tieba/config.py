@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from frontier.connection import Address
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_PATH = Path("/etc/tieba/crawler.json")
+SCHEDULERS = ("frontier", "scrapy_redis")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -39,6 +42,9 @@ class Config:
     mongodb_url: str = "mongodb://127.0.0.1:27017/tieba"
     api_url: str = "http://tiebac.baidu.com"
     api_client_version: str = "12.20.1.0"
+    scheduler: str = "frontier"
+    lease_seconds: float = 30.0
+    max_attempts: int = 6
     egress: str = field(default_factory=socket.gethostname)
     threads_rate: float = 2.0
     posts_rate: float = 2.0
@@ -123,12 +129,13 @@ def _checked(key: str, value: Any, source: str) -> Any:
 
 def _problem(key: str, value: Any) -> str | None:
     """Say what a value of the right type should be instead; None where it is fine."""
-    if key in {"redis_url", "mongodb_url", "api_url"}:
-        schemes = {
-            "redis_url": ("redis", "rediss"),
-            "mongodb_url": ("mongodb", "mongodb+srv"),
-            "api_url": ("http", "https"),
-        }[key]
+    if key == "redis_url":
+        try:
+            Address.parse(value)
+        except ValueError as error:
+            return str(error)
+    elif key in {"mongodb_url", "api_url"}:
+        schemes = {"mongodb_url": ("mongodb", "mongodb+srv"), "api_url": ("http", "https")}[key]
         try:
             parts = urlsplit(value)
             fits = parts.scheme in schemes and bool(parts.hostname)
@@ -143,6 +150,8 @@ def _problem(key: str, value: Any) -> str | None:
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         if not 0 < value < 1_000_000:
             return "more than 0 and less than 1000000"
+    elif key == "scheduler" and value not in SCHEDULERS:
+        return f"one of {', '.join(SCHEDULERS)}"
     elif key == "log_level" and value not in LOG_LEVELS:
         return f"one of {', '.join(LOG_LEVELS)}"
     elif isinstance(value, str) and not value.strip():
