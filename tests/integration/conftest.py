@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 import redis as blocking
+from redis.crc import key_slot
 
 from frontier.connection import ERRORS, connect_blocking
 from tests.conftest import free_port, redis_program, running
@@ -100,6 +101,11 @@ class Cluster(Kind):
                 client.execute_command("CLUSTER ADDSLOTS", *_SLOTS[number])
                 client.execute_command("CLUSTER MEET", "127.0.0.1", self.servers[0].port)
         self._settle()
+
+    def owner(self, key: str) -> Server:
+        """Give the node that has a key."""
+        slot = key_slot(key.encode())
+        return next(node for node, slots in zip(self.servers, _SLOTS, strict=True) if slot in slots)
 
     def heal(self) -> None:
         for node in self.servers:

@@ -141,15 +141,18 @@ async def test_a_failover_is_waited_for(sentinel, caplog):
     await client.aclose()
 
 
-async def test_a_cluster_without_one_of_its_nodes_is_waited_for(cluster, caplog):
+@pytest.mark.parametrize(("is_owner", "message"), [(True, "does not answer"), (False, "misses nodes")])
+async def test_a_cluster_without_one_of_its_nodes_is_waited_for(cluster, caplog, is_owner, message):
     client, patience = connect(cluster.url), Patience()
     blocking = connect_blocking(cluster.url)
     await client.set(KEY, "1")
-    cluster.servers[0].kill()
-    await until(lambda: "Cluster misses nodes" in str(trouble_of(lambda: blocking.set(KEY, "2"))))
+    killed = next(node for node in cluster.servers if (node is cluster.owner(KEY)) is is_owner)
+    killed.kill()
+    await until(lambda: message in str(trouble_of(lambda: blocking.set(KEY, "2"))))
     write = asyncio.create_task(patience(lambda: client.set(KEY, "3")))
     await until(lambda: caplog.messages)
-    cluster.servers[0].start()
+    assert message in caplog.text
+    killed.start()
     assert await write
     assert blocking.get(KEY) == "3"
     blocking.close()
