@@ -222,6 +222,8 @@ def trouble(error: BaseException) -> str | None:
         return f"{_PASSING[word]} ({one_line(error)})"
     if isinstance(error, (sentinel.MasterNotFoundError, asyncio_sentinel.MasterNotFoundError)):
         return f"has no master that a sentinel can name ({str(error).partition(' : ')[0]})"
+    if isinstance(error, exceptions.RedisClusterException):
+        return f"{_PASSING['CLUSTERDOWN']} ({one_line(error)})" if "not covered" in str(error) else None
     if isinstance(error, (*TRANSIENT, OSError)):
         return f"does not answer ({one_line(error)})"
     return None

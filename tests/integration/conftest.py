@@ -196,7 +196,7 @@ def tls(version: str, folder: Path) -> Kind:
         f"tls-ca-cert-file {authority}",
         "tls-auth-clients no",
         "user default off",
-        f'user crawler on ">{PASSWORD}" ~* &* +@all',
+        f'user crawler on ">{PASSWORD}" ~* +@all',
     )
     url = f"rediss://crawler:{quote(PASSWORD, safe='')}@127.0.0.1:{server.port}/0?ssl_ca_certs={authority}"
     return Kind(url, server)

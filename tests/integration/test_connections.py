@@ -141,6 +141,17 @@ async def test_a_failover_is_waited_for(sentinel, caplog):
     await client.aclose()
 
 
+async def test_a_mistake_is_no_failure_that_passes(cluster):
+    client = connect(cluster.url)
+    with pytest.raises(ERRORS) as caught:
+        await Patience()(lambda: client.pipeline(transaction=False).evalsha("0" * 40, 1, KEY))
+    assert trouble(caught.value) is None
+    with pytest.raises(ERRORS) as caught:
+        await Patience()(lambda: client.eval("return 1", 2, "a", "b"))
+    assert trouble(caught.value) is None
+    await client.aclose()
+
+
 @pytest.mark.parametrize(("is_owner", "message"), [(True, "does not answer"), (False, "misses nodes")])
 async def test_a_cluster_without_one_of_its_nodes_is_waited_for(cluster, caplog, is_owner, message):
     client, patience = connect(cluster.url), Patience()
