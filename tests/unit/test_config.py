@@ -38,6 +38,11 @@ def test_defaults_without_a_file(monkeypatch, tmp_path):
         ({"posts_rate": -1}, "posts_rate must be more than 0"),
         ({"obey_robots": 1}, "obey_robots must be true or false, not 1"),
         ({"redis_url": "master:6379"}, "redis_url must be a URL like redis://host:port"),
+        ({"redis_url": "redis://h:x"}, "redis_url must be a URL like redis://host:6379/0"),
+        ({"redis_url": "redis://a,b"}, "redis_url must be a URL like redis://host:6379/0"),
+        ({"redis_url": "rediss://h/0?ssl_ca=x"}, "(an unexpected keyword argument 'ssl_ca')"),
+        ({"redis_url": "redis+sentinel://a,b"}, "redis+sentinel://host1:26379,host2:26379/service"),
+        ({"redis_url": "redis+cluster://a/1"}, "redis+cluster://host1:6379,host2:6379"),
         ({"mongodb_url": "mongodb://master:27017"}, "database in its path"),
         ({"api_url": "tiebac.baidu.com"}, "api_url must be a URL like http://host:port"),
         ({"api_url": "http://x/c/f"}, "without a path"),
@@ -71,4 +76,7 @@ def test_environment_errors_name_the_variable(load):
 def test_passwords_are_not_shown(load):
     with pytest.raises(config.ConfigError) as error:
         load({"mongodb_url": "mongodb://crawler:secret@master:27017"})
+    assert "secret" not in str(error.value)
+    with pytest.raises(config.ConfigError) as error:
+        load({"redis_url": "redis://crawler:secret#1@master"})
     assert "secret" not in str(error.value)
