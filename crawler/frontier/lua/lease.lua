@@ -97,11 +97,12 @@ local function find_offers()
       offers[#offers + 1] = offer_of(endpoints[i], tonumber(endpoints[i + 1]))
     end
     start = start + ENDPOINTS_AT_ONCE
-    local is_enough = #offers >= wanted and offers[#offers].is_overdue
-    if is_enough then
+    local is_end = #endpoints < 2 * ENDPOINTS_AT_ONCE
+    if not is_end and #offers >= math.max(wanted, 1) and offers[#offers].is_overdue then
       come_back_after(0)
+      is_end = true
     end
-  until is_enough or #endpoints < 2 * ENDPOINTS_AT_ONCE
+  until is_end
   table.sort(offers, function(one, other)
     if one.is_overdue ~= other.is_overdue then
       return one.is_overdue

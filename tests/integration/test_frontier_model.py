@@ -1,0 +1,669 @@
+"""Model checking: random operations on the real scripts in a real Redis, held against a model in plain Python.
+
+`HYPOTHESIS_PROFILE=long` tries 20 times as many runs, other ones each time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from frontier import Limit, Policy, Request, connect_blocking, fingerprint, operations
+from frontier.blocking import Frontier
+from frontier.scripts import source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from redis import Redis
+
+    from frontier.operations import Operation
+
+T = TypeVar("T")
+
+settings.register_profile("quick", max_examples=100, stateful_step_count=60, derandomize=True)
+settings.register_profile("long", max_examples=2_000, stateful_step_count=60)
+PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+JOB = "{model}:"
+REDIS_TIME = "redis.call('TIME')"
+ENDPOINTS = ("a", "b:1", "帖子")
+PRIORITIES = (-1, 0, 7)
+EGRESSES = ("x", "y")
+ALIVE, DEAD = ("w1", "w2"), ("host/3",)  # the live ones renew their leases in time
+LEASE_MS, MAX_ATTEMPTS = 30_000, 3
+RETRY_MS, LONGEST_RETRY_MS = 1_000, 3_000
+OVERDUE_MS = 1_000
+YOUNG_MS = 1_000
+HOUR_MS = 3_600_000
+ROUNDING_MS = 2
+
+
+@cache
+def on_test_clock(name: str) -> str:
+    """Give a script with the hash `time` for Redis' clock, and small steps where only many entries make several."""
+    script = source(name)
+    assert script.count(REDIS_TIME) == 1
+    script = script.replace(REDIS_TIME, "redis.call('HMGET', 'time', 'seconds', 'microseconds')")
+    for constant in ("SHARD_LOAD", "ENDPOINTS_AT_ONCE"):
+        script = re.sub(rf"^local {constant} = \d+$", f"local {constant} = 2", script, flags=re.MULTILINE)
+    return script
+
+
+class TestFrontier(Frontier):
+    """Runs the scripts on the test's clock."""
+
+    __test__ = False
+    hashes: dict[str, str]
+
+    def run(self, operation: Operation[T]) -> T:
+        name = operation.script
+        if name not in self.hashes:
+            self.hashes[name] = self.redis.script_load(on_test_clock(name))
+        return operation.read(self.redis.evalsha(self.hashes[name], 1, self.prefix, *operation.args))
+
+
+class Entry(NamedTuple):
+    """A request as it lies in a queue."""
+
+    endpoint: str
+    priority: int
+    attempts: int
+    payload: str
+
+    @classmethod
+    def parse(cls, text: str, endpoint: str, priority: int) -> Entry | None:
+        """Read an entry of a queue; None for what does not belong there."""
+        found = re.fullmatch(r"(\S+) (-?\d+) (\d+) (.*)", text, re.DOTALL | re.ASCII)
+        if not found or (found[1], found[2]) != (endpoint, str(priority)):
+            return None
+        return cls(endpoint, priority, int(found[3]), found[4])
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self))
+
+
+class Letter(NamedTuple):
+    entry: Entry
+    reason: str
+
+
+class Held(NamedTuple):
+    entry: Entry
+    deadline: float
+
+
+class Bucket:
+    """A token bucket: what a slot's budget means."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.tokens = limit.burst
+        self.at = 0.0
+
+    def spend(self, at: float) -> None:
+        self.tokens = min(self.limit.burst, self.tokens + (at - self.at) * self.limit.rate / 1000)
+        self.at = at
+        assert self.tokens >= 1 - ROUNDING_MS * self.limit.rate / 1000, "more than the budget"
+        self.tokens -= 1
+
+    def next_at(self) -> float:
+        return self.at + (1 - self.tokens) * 1000 / self.limit.rate
+
+
+def payload(text: str, endpoint: str, priority: int) -> str:
+    """Give an entry's payload; one that does not belong into its queue is its own."""
+    entry = Entry.parse(text, endpoint, priority)
+    return entry.payload if entry else text
+
+
+@dataclass
+class Slot:
+    paused_until: float = 0.0
+    strikes: int = 0
+    reason: str = ""
+
+
+@dataclass
+class Model:
+    """What a frontier is."""
+
+    real: int  # Redis' clock in ms
+    now: float = 0.0  # the frontier's clock when last moved
+    moved_at: int | None = None
+    longest_step: float = 0.0
+    queues: defaultdict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
+    index: dict[str, set[int]] = field(default_factory=dict)  # queues in which there is something
+    served_at: dict[str, float] = field(default_factory=dict)
+    leases: dict[tuple[str, str], Held] = field(default_factory=dict)
+    delayed: list[tuple[float, str, Entry]] = field(default_factory=list)  # due, serial
+    dead: list[Letter] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+    accepted: Counter[str] = field(default_factory=Counter)  # payloads; an undecodable entry is its own
+    seen: set[int] = field(default_factory=set)
+    serial: int = 0
+    retried: int = 0
+    expired: int = 0
+    crawl: tuple[str, str] = ("none", "")
+    begun_at: int = 0
+    slots: defaultdict[tuple[str, str], Slot] = field(default_factory=lambda: defaultdict(Slot))
+
+    def clock(self) -> float:
+        if self.moved_at is None:
+            return float(self.real)
+        return self.now + min(max(self.real - self.moved_at, 0), self.longest_step)
+
+    def tick(self) -> None:
+        self.now = self.clock()
+        self.moved_at = self.real
+        self.longest_step = LEASE_MS / 3
+
+    def enqueue(self, entry: Entry, *, first: bool = False) -> None:
+        queue = self.queues[entry.endpoint, entry.priority]
+        queue.insert(0 if first else len(queue), str(entry))
+        self.index.setdefault(entry.endpoint, set()).add(entry.priority)
+        self.served_at.setdefault(entry.endpoint, self.clock())
+
+    def push(self, requests: Iterable[Request]) -> int:
+        added = 0
+        for request in requests:
+            if request.fingerprint is None or request.fingerprint not in self.seen:
+                self.enqueue(Entry(request.endpoint, request.priority, 0, request.payload))
+                self.accepted[request.payload] += 1
+                added += 1
+            if request.fingerprint is not None:
+                self.seen.add(request.fingerprint)
+        self.reopen(added)
+        return added
+
+    def reopen(self, added: int) -> None:
+        if added and self.crawl[0] == "finished":
+            self.crawl = "running", self.crawl[1]
+
+    def queue_due(self) -> None:
+        due = sorted((d for d in self.delayed if d[0] <= self.now), key=lambda d: (d[0], f"{d[1]} {d[2]}"))
+        for item in reversed(due):
+            self.delayed.remove(item)
+            self.enqueue(item[2], first=True)
+
+    def waiting(self, endpoint: str) -> list[tuple[int, str]]:
+        """Give an endpoint's entries in the order in which they are to be leased."""
+        priorities = sorted(self.index[endpoint], reverse=True)
+        return [(priority, text) for priority in priorities for text in self.queues[endpoint, priority]]
+
+    def unqueue(self, endpoint: str, count: int) -> None:
+        for priority, _ in self.waiting(endpoint)[:count]:
+            self.queues[endpoint, priority].pop(0)
+            if not self.queues[endpoint, priority]:
+                self.index[endpoint].discard(priority)
+        if not self.index[endpoint]:
+            del self.index[endpoint], self.served_at[endpoint]
+
+    def bury(self, entry: Entry, reason: str) -> None:
+        self.serial += 1
+        self.dead.append(Letter(entry, reason))
+
+    def reap(self) -> list[tuple[str, str]]:
+        """Let leases run out; gives owners and ids."""
+        order = sorted(self.leases, key=lambda key: (self.leases[key].deadline, "/".join(key)))
+        expired = [key for key in order if self.leases[key].deadline <= self.now]
+        for key in reversed(expired):
+            entry = self.leases.pop(key).entry
+            entry = entry._replace(attempts=entry.attempts + 1)
+            if entry.attempts >= MAX_ATTEMPTS:
+                self.bury(entry, f"its worker, {key[0]}, died or did not renew the lease")
+            else:
+                self.enqueue(entry, first=True)
+        self.expired += len(expired)
+        return expired
+
+    def is_finished(self) -> bool:
+        return not (self.index or self.leases or self.delayed)
+
+    def forget_crawl(self, crawl: tuple[str, str]) -> None:
+        kept = {"real", "now", "moved_at", "longest_step", "slots"}
+        strangers = {
+            key: queue for key, queue in self.queues.items() if key[1] not in self.index.get(key[0], ())
+        }
+        blank = Model(self.real, crawl=crawl, begun_at=self.real)
+        for name, value in vars(blank).items():
+            if name not in kept:
+                setattr(self, name, value)
+        for key, queue in strangers.items():  # nobody knows of them
+            self.queues[key] = queue
+            self.accepted.update(payload(text, *key) for text in queue)
+
+
+fingerprints = st.integers(0, 40).map(lambda number: fingerprint(str(number)))
+endpoints = st.sampled_from(ENDPOINTS)
+priorities = st.sampled_from(PRIORITIES)
+owners = st.sampled_from(ALIVE + DEAD)
+slots = st.tuples(endpoints, st.sampled_from(EGRESSES))
+picks = st.lists(st.integers(0, 9), min_size=1, max_size=4)
+milliseconds = st.integers(0, 5_000) | st.sampled_from([0, 1, 40_000])
+kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=6)
+limits = st.none() | st.builds(Limit, st.sampled_from([0.5, 1, 7, 20]), st.sampled_from([1, 2, 5]))
+
+
+class FrontierMachine(RuleBasedStateMachine):
+    def __init__(self, redis: Redis) -> None:
+        super().__init__()
+        redis.flushdb()
+        self.redis = redis
+        self.numbers = itertools.count()
+        self.calls: dict[str, tuple[int, int, str]] = {}  # of each owner the last: number, count, egress
+        self.model = Model(real=1_700_000_000_000)
+        self.set_clock(self.model.real)
+
+    @initialize(horizon=st.sampled_from([0, 500, 2_000]), each=st.tuples(limits, limits), others=limits)
+    def configure(self, horizon: int, each: tuple[Limit | None, ...], others: Limit | None) -> None:
+        self.policy = Policy(
+            lease_seconds=LEASE_MS / 1000,
+            max_attempts=MAX_ATTEMPTS,
+            retry_delay=RETRY_MS / 1000,
+            longest_retry_delay=LONGEST_RETRY_MS / 1000,
+            horizon=horizon / 1000,
+        )
+        self.horizon = horizon
+        self.limits = {name: limit for name, limit in zip(ENDPOINTS, each, strict=False) if limit}
+        if others:
+            self.limits["*"] = others
+        self.buckets = {
+            (endpoint, egress): Bucket(limit)
+            for endpoint in ENDPOINTS
+            for egress in EGRESSES
+            if (limit := self.limits.get(endpoint) or others)
+        }
+        self.frontier = TestFrontier(self.redis, "model", self.policy)
+
+    def set_clock(self, ms: int) -> None:
+        self.model.real = ms
+        self.redis.hset("time", mapping={"seconds": ms // 1000, "microseconds": ms % 1000 * 1000})
+
+    def make(self, kinds: Iterable[tuple[str, int, int | None]]) -> list[Request]:
+        """Make requests with payloads of their own."""
+        return [
+            Request(endpoint, f'{{"n": {next(self.numbers)},\n"é": "\\u0000"}}', priority, known_as)
+            for endpoint, priority, known_as in kinds
+        ]
+
+    def pick(self, owner: str, numbers: Iterable[int]) -> list[str]:
+        """Give ids: the owner's, others' and unknown ones."""
+        own = [id_ for who, id_ in self.model.leases if who == owner]
+        others = [id_ for who, id_ in self.model.leases if who != owner]
+        ids = [*own, *others[:2], "1.1", "99.1"]
+        return [ids[number % len(ids)] for number in numbers]
+
+    # Operations
+
+    @rule(kinds=kinds)
+    def push(self, kinds: list[tuple[str, int, int | None]]) -> None:
+        requests = self.make(kinds)
+        assert self.frontier.push(requests) == self.model.push(requests)
+
+    @rule(owner=owners, count=st.integers(0, 6), egress=st.sampled_from(EGRESSES))
+    def lease(self, owner: str, count: int, egress: str) -> None:
+        model = self.model
+        model.tick()
+        model.queue_due()
+        before = {endpoint: model.waiting(endpoint) for endpoint in model.index}
+        ranks = {endpoint: self.rank(endpoint) for endpoint in before}
+        known_letters = len(model.dead)
+        call = self.calls.get(owner, (0,))[0] + 1
+        self.calls[owner] = call, count, egress
+
+        leased = self.frontier.run(operations.lease(call, owner, count, egress, self.limits, self.policy))
+
+        letters = list(self.frontier.dead())[known_letters:]
+        popped = {}
+        for endpoint, order in before.items():
+            given = [lease for lease in leased.leases if lease.endpoint == endpoint]
+            buried = [letter for letter in letters if letter.endpoint == endpoint]
+            popped[endpoint] = len(given) + len(buried)
+            taken = order[: popped[endpoint]]
+            entries = [(Entry.parse(text, endpoint, priority), priority, text) for priority, text in taken]
+            assert [Entry(*lease_fields(lease)) for lease in given] == [
+                entry for entry, *_ in entries if entry
+            ]
+            assert [letter.payload for letter in buried] == [text for entry, _, text in entries if not entry]
+            slot = model.slots[endpoint, egress]
+            for lease in given:
+                assert slot.paused_until <= model.now, "leased from a paused slot"
+                assert lease.strikes == slot.strikes
+                assert 0 <= lease.wait * 1000 <= self.horizon
+                if bucket := self.buckets.get((endpoint, egress)):
+                    bucket.spend(model.now + lease.wait * 1000)
+                else:
+                    assert lease.wait == 0
+                entry = Entry(*lease_fields(lease))
+                assert (owner, lease.id) not in model.leases
+                model.leases[owner, lease.id] = Held(entry, model.now + lease.wait * 1000 + LEASE_MS)
+            model.unqueue(endpoint, popped[endpoint])
+            if given and endpoint in model.index:
+                model.served_at[endpoint] = model.now
+        for letter in letters:
+            model.bury(Entry(*lease_fields(letter)), "not an entry of this queue")
+        assert sum(popped.values()) <= count
+        assert len(leased.leases) + len(letters) == sum(popped.values())
+        self.check_rotation(count, egress, popped, ranks)
+        if leased.wait != 0 or sum(popped.values()) < count:
+            self.check_wait(leased.wait, egress)
+        assert (leased.state, leased.crawl_id, leased.is_finished) == (*model.crawl, model.is_finished())
+
+    def rank(self, endpoint: str) -> tuple[float, ...]:
+        served_at = self.model.served_at[endpoint]
+        if self.model.now - served_at > OVERDUE_MS:
+            return (0, served_at)
+        return (1, -max(self.model.index[endpoint]), served_at)
+
+    def may_give_at(self, endpoint: str, egress: str) -> float:
+        """Tell from when on an endpoint gives its next entry."""
+        slot = self.model.slots[endpoint, egress]
+        if slot.paused_until > self.model.now:
+            return slot.paused_until
+        bucket = self.buckets.get((endpoint, egress))
+        return bucket.next_at() - self.horizon if bucket else 0
+
+    def check_rotation(
+        self, count: int, egress: str, popped: dict[str, int], ranks: dict[str, tuple[float, ...]]
+    ) -> None:
+        """Nobody gets a second one before others had a first, or any while one waits that comes before it."""
+        for endpoint in self.model.index:
+            if self.may_give_at(endpoint, egress) > self.model.now - ROUNDING_MS:
+                continue
+            assert sum(popped.values()) == count, "less than there was"
+            for other in popped:
+                ahead = popped[other] - popped[endpoint]
+                assert ahead <= 1, "an unfair share"
+                assert ahead < 1 or ranks[other] <= ranks[endpoint], (
+                    "not in the order of waiting and priority"
+                )
+
+    def check_wait(self, wait: float | None, egress: str) -> None:
+        times = [self.may_give_at(endpoint, egress) for endpoint in self.model.index]
+        times += [due for due, _, _ in self.model.delayed]
+        if wait is None:
+            assert not times
+        else:
+            assert wait * 1000 == pytest.approx(max(0, min(times) - self.model.now), abs=ROUNDING_MS)
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data())
+    def lease_again(self, data: st.DataObject) -> None:
+        """A client that had no answer repeats its call."""
+        owner = data.draw(st.sampled_from(sorted(self.calls)))
+        call, count, egress = self.calls[owner]
+        expected = {
+            id_: held.entry
+            for (who, id_), held in self.model.leases.items()
+            if who == owner and id_.startswith(f"{call}.")
+        }
+        if expected:
+            self.model.tick()
+            again = self.frontier.run(operations.lease(call, owner, count, egress, self.limits, self.policy))
+            assert {lease.id: Entry(*lease_fields(lease)) for lease in again.leases} == expected
+
+    @rule(owner=owners, numbers=picks)
+    def renew(self, owner: str, numbers: list[int]) -> None:
+        self.renew_ids(owner, self.pick(owner, numbers))
+
+    def renew_ids(self, owner: str, ids: list[str]) -> None:
+        self.model.tick()
+        kept = {id_ for id_ in ids if (owner, id_) in self.model.leases}
+        for id_ in kept:
+            held = self.model.leases[owner, id_]
+            self.model.leases[owner, id_] = held._replace(deadline=self.model.now + LEASE_MS)
+        assert self.frontier.renew(owner, ids) == kept
+
+    @rule(owner=owners, done=st.lists(st.tuples(st.integers(0, 9), kinds), max_size=3))
+    def complete(self, owner: str, done: list[tuple[int, list[tuple[str, int, int | None]]]]) -> None:
+        ids = self.pick(owner, [number for number, _ in done])
+        batch = [(id_, self.make(kinds)) for id_, (_, kinds) in zip(ids, done, strict=True)]
+        accepted = set()
+        for id_, follow_ups in batch:
+            if held := self.model.leases.pop((owner, id_), None):
+                self.model.done[held.entry.payload] += 1
+                self.model.push(follow_ups)
+                accepted.add(id_)
+        assert self.frontier.complete(owner, batch) == accepted
+
+    @rule(owner=owners, numbers=picks)
+    def release(self, owner: str, numbers: list[int]) -> None:
+        ids = self.pick(owner, numbers)
+        released = 0
+        for id_ in reversed(ids):
+            if held := self.model.leases.pop((owner, id_), None):
+                self.model.enqueue(held.entry, first=True)
+                released += 1
+        assert self.frontier.release(owner, ids) == released
+
+    @rule(
+        owner=owners,
+        number=st.integers(0, 9),
+        retry_after=st.sampled_from([0, 0, 2_000]),
+        final=st.booleans(),
+    )
+    def fail(self, owner: str, number: int, retry_after: int, final: bool) -> None:
+        model = self.model
+        (id_,) = self.pick(owner, [number])
+        expected = "refused"
+        if held := model.leases.pop((owner, id_), None):
+            entry = held.entry._replace(attempts=held.entry.attempts + 1)
+            if final or entry.attempts >= MAX_ATTEMPTS:
+                model.bury(entry, "no: 错误")
+                expected = "dead"
+            else:
+                delay = max(retry_after, min(RETRY_MS * 2 ** (entry.attempts - 1), LONGEST_RETRY_MS))
+                model.serial += 1
+                model.delayed.append((model.clock() + delay, str(model.serial), entry))
+                model.retried += 1
+                expected = "delayed"
+        assert self.frontier.fail(owner, id_, "no: 错误", retry_after / 1000, is_final=final) == expected
+
+    @rule(owner=st.sampled_from(DEAD))
+    def reap(self, owner: str) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Reap: what live workers hold stays theirs."""
+        self.model.tick()
+        expired = self.model.reap()
+        assert not {owner for owner, _ in expired} & set(ALIVE), "a live worker lost its lease"
+        assert self.frontier.reap() == len(expired)
+
+    @rule(ms=st.integers(1, LEASE_MS // 3), jump=st.just(0) | st.integers(-5 * HOUR_MS, 5 * HOUR_MS))
+    def pass_time(self, ms: int, jump: int) -> None:
+        """Some time passes; then Redis is away, or its clock steps, before the live workers renew."""
+        self.set_clock(self.model.real + ms)
+        self.look()
+        if jump:
+            self.set_clock(self.model.real + jump)
+            self.look()
+        for owner in ALIVE:
+            self.renew_ids(owner, [id_ for who, id_ in self.model.leases if who == owner])
+
+    @rule(slot=slots, first=milliseconds, least=milliseconds)
+    def pause(self, slot: tuple[str, str], first: int, least: int) -> None:
+        state, now, longest = self.model.slots[slot], self.model.clock(), 2 * first
+        is_paused = state.paused_until > now
+        has_effect = not is_paused or now + least > state.paused_until
+        if has_effect:
+            state.strikes += not is_paused
+            wait = 0 if is_paused else min(first * 2 ** (state.strikes - 1), longest)
+            state.paused_until = now + max(wait, least)
+            state.reason = f"HTTP 429 {least}"
+        seconds, began = self.frontier.pause(
+            ":".join(slot), first / 1000, f"HTTP 429 {least}", longest=longest / 1000, least=least / 1000
+        )
+        assert seconds == pytest.approx((state.paused_until - now) / 1000, abs=0.001)
+        assert began == has_effect
+
+    @rule(slot=slots, at_once=st.booleans())
+    def resume(self, slot: tuple[str, str], at_once: bool) -> None:
+        state = self.model.slots[slot]
+        if at_once:
+            assert self.frontier.resume(":".join(slot)) == (state != Slot())
+            state.paused_until, state.reason = 0.0, ""
+        else:
+            self.frontier.succeeded(":".join(slot))
+        state.strikes = 0
+
+    @rule(endpoint=endpoints | st.none())
+    def retry_dead(self, endpoint: str | None) -> None:
+        wanted = [letter for letter in self.model.dead if endpoint in (None, letter.entry.endpoint)]
+        for letter in wanted:
+            self.model.dead.remove(letter)
+            self.model.enqueue(letter.entry._replace(attempts=0))
+        self.model.reopen(len(wanted))
+        assert self.frontier.retry_dead(lambda letter: endpoint in (None, letter.endpoint)) == len(wanted)
+
+    @rule(values=st.lists(fingerprints, max_size=3, unique=True))
+    def forget(self, values: list[int]) -> None:
+        assert self.frontier.forget(*values) == len(self.model.seen & set(values))
+        self.model.seen -= set(values)
+
+    @rule(abandon=st.booleans())
+    def begin(self, abandon: bool) -> None:
+        begins = abandon or self.model.crawl[0] != "running"
+        assert self.frontier.begin(abandon=abandon) == begins
+        if begins:
+            self.model.forget_crawl(("running", self.redis.hget(f"{JOB}crawl", "id")))
+
+    @rule(is_own=st.booleans())
+    def finish(self, is_own: bool) -> None:
+        state, crawl_id = self.model.crawl
+        is_young = 0 <= self.model.real - self.model.begun_at < YOUNG_MS
+        finishes = is_own and state == "running" and self.model.is_finished() and not is_young
+        assert self.frontier.finish(crawl_id if is_own else "another") == finishes
+        if finishes:
+            self.model.crawl = "finished", crawl_id
+
+    @rule(
+        endpoint=endpoints,
+        priority=priorities,
+        text=st.sampled_from(
+            ["{e} {p} 0 ", "{e} {p} 7 ", "{e} {p} -1 ", "{e} 3 0 ", "z {p} 0 ", "", " ", "\udcff\0 "]
+        ),
+    )
+    def stranger(self, endpoint: str, priority: int, text: str) -> None:
+        """Somebody writes into a queue."""
+        text = text.format(e=endpoint, p=priority) + f"stranger's {next(self.numbers)}"
+        self.redis.rpush(f"{JOB}queue:{endpoint}:{priority}", text)
+        self.model.queues[endpoint, priority].append(text)
+        self.model.accepted[payload(text, endpoint, priority)] += 1
+
+    # What holds at any time
+
+    @invariant()
+    def same_as_model(self) -> None:
+        model = self.model
+        names = [(endpoint, priority) for endpoint in ENDPOINTS for priority in PRIORITIES]
+        pipeline = self.redis.pipeline(transaction=False)
+        for endpoint, priority in names:
+            pipeline.lrange(f"{JOB}queue:{endpoint}:{priority}", 0, -1)
+        for endpoint in ENDPOINTS:
+            pipeline.zrange(f"{JOB}priorities:{endpoint}", 0, -1)
+        pipeline.zrange(f"{JOB}endpoints", 0, -1, withscores=True)
+        pipeline.hgetall(f"{JOB}leases")
+        pipeline.zrange(f"{JOB}deadlines", 0, -1, withscores=True)
+        pipeline.zrange(f"{JOB}delayed", 0, -1, withscores=True)
+        *lists, served_at, leases, deadlines, delayed = pipeline.execute()
+        queues = dict(zip(names, lists, strict=False))
+        letters = [(Entry(*lease_fields(letter)), letter.reason) for letter in self.frontier.dead()]
+
+        found = Counter(model.done)
+        for (endpoint, priority), queue in queues.items():
+            found.update(payload(text, endpoint, priority) for text in queue)
+        found.update(entry.split(" ", 3)[3] for entry in leases.values())
+        found.update(item.split(" ", 4)[4] for item, _ in delayed)
+        found.update(entry.payload for entry, _ in letters)
+        assert found == model.accepted, "a request has vanished, or is in two places"
+
+        assert queues == {name: model.queues[name] for name in names}
+        index = dict(zip(ENDPOINTS, lists[len(names) :], strict=True))
+        assert {k: {int(p) for p in v} for k, v in index.items() if v} == model.index
+        assert dict(served_at) == pytest.approx(model.served_at)
+        assert leases == {"/".join(key): str(held.entry) for key, held in model.leases.items()}
+        assert dict(deadlines) == pytest.approx(
+            {"/".join(k): held.deadline for k, held in model.leases.items()}
+        )
+        assert dict(delayed) == pytest.approx({f"{s} {entry}": due for due, s, entry in model.delayed})
+        assert letters == model.dead
+
+    @invariant()
+    def told_right(self) -> None:
+        model = self.model
+        assert self.frontier.is_finished() == model.is_finished()
+        stats = self.frontier.stats()
+        assert {(q.endpoint, q.priority): q.count for q in stats.queues} == {
+            (endpoint, priority): len(model.queues[endpoint, priority])
+            for endpoint, some in model.index.items()
+            for priority in some
+        }
+        assert (stats.leased, stats.delayed, stats.dead) == (
+            len(model.leases),
+            len(model.delayed),
+            len(model.dead),
+        )
+        assert stats.owners == Counter(owner for owner, _ in model.leases)
+        assert (stats.seen, stats.retried, stats.expired) == (len(model.seen), model.retried, model.expired)
+        paused = {":".join(k): s for k, s in model.slots.items() if s.paused_until > model.clock()}
+        assert {pause.slot: pause.reason for pause in stats.pauses} == {
+            k: s.reason for k, s in paused.items()
+        }
+        for pause in stats.pauses:
+            left = paused[pause.slot].paused_until - model.clock()
+            assert pause.seconds * 1000 == pytest.approx(left, abs=ROUNDING_MS)
+        shown = [lease.payload for lease in self.frontier.peek(2)]
+        expected = [
+            payload(text, endpoint, priority)
+            for endpoint in model.index
+            for priority, text in model.waiting(endpoint)[:2]
+        ]
+        assert len(shown) == len(expected)
+        assert all(text in expected or "stranger" in text for text in shown)
+
+    def teardown(self) -> None:
+        for endpoint, priority in self.model.queues:  # a stranger's that nobody knows of
+            if priority not in self.model.index.get(endpoint, ()):
+                self.redis.delete(f"{JOB}queue:{endpoint}:{priority}")
+        if hasattr(self, "frontier"):
+            self.frontier.drop_job()
+            assert self.redis.keys() == ["time"]
+
+
+def lease_fields(lease: Any) -> Iterator[Any]:
+    return (getattr(lease, name) for name in Entry._fields)
+
+
+def test_frontier_is_as_its_model(redis_url: str) -> None:
+    TestFrontier.hashes = {}
+    with connect_blocking(redis_url) as redis:
+        run_state_machine_as_test(
+            lambda: FrontierMachine(redis),
+            settings=settings(
+                PROFILE,
+                database=None,
+                deadline=None,
+                report_multiple_bugs=False,
+                phases=set(Phase) - {Phase.explain},
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
