@@ -52,18 +52,16 @@ _CLUSTER_RETRIES = 1  # for a client that has to learn the nodes anew
 
 # All that a client raises: redis-py's errors of a cluster are not RedisErrors.
 ERRORS: tuple[type[Exception], ...] = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-# Classes of those that may pass; which of them do, `trouble` tells.
-TRANSIENT: tuple[type[Exception], ...] = (
+_TRANSIENT: tuple[type[Exception], ...] = (
     exceptions.ConnectionError,  # and BusyLoadingError, sentinel's MasterNotFoundError
     exceptions.TimeoutError,
     exceptions.OutOfMemoryError,
     exceptions.ReadOnlyError,
     exceptions.ClusterError,  # and ClusterDownError, MasterDownError
     exceptions.TryAgainError,
-    exceptions.RedisClusterException,
 )
 # Subclasses of ConnectionError that do not pass.
-PERMANENT: tuple[type[Exception], ...] = (
+_PERMANENT: tuple[type[Exception], ...] = (
     exceptions.AuthenticationError,
     exceptions.AuthorizationError,
 )
@@ -115,7 +113,8 @@ class Address:
             raise ValueError(like) from None
         path = parts.path.strip("/")
         service, _, database = path.partition("/") if kind == "sentinel" else ("", "", path)
-        database = database or str(options.pop("db", 0))
+        option = str(options.pop("db", 0))
+        database = database or option
         if (
             not all(host and "," not in host for host, _ in nodes)
             or not database.isdecimal()
@@ -212,7 +211,7 @@ def trouble(error: BaseException) -> str | None:
     The text follows the word "Redis".
     """
     error = cause(error)
-    if isinstance(error, PERMANENT):
+    if isinstance(error, _PERMANENT):
         return None
     word = getattr(error, "status_code", None)
     if word not in _PASSING:
@@ -224,7 +223,7 @@ def trouble(error: BaseException) -> str | None:
         return f"has no master that a sentinel can name ({str(error).partition(' : ')[0]})"
     if isinstance(error, exceptions.RedisClusterException):
         return f"{_PASSING['CLUSTERDOWN']} ({one_line(error)})" if "not covered" in str(error) else None
-    if isinstance(error, (*TRANSIENT, OSError)):
+    if isinstance(error, (*_TRANSIENT, OSError)):
         return f"does not answer ({one_line(error)})"
     return None
 
