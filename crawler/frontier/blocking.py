@@ -140,6 +140,10 @@ class Frontier:
         """Begin a crawl unless one is running that is not to be abandoned; tells whether one began."""
         return self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
 
+    def empty(self) -> int:
+        """Drop what is queued and delayed; returns how many requests are leased."""
+        return self.run(operations.empty())
+
     def finish(self, crawl_id: str) -> bool:
         """Mark the crawl finished if nothing is left of it; tells whether this call did."""
         return self.run(operations.finish(crawl_id))

@@ -192,6 +192,10 @@ class Frontier:
         """
         return await self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
 
+    async def empty(self) -> int:
+        """Drop what is queued and delayed; returns how many requests are leased, which can be completed."""
+        return await self.run(operations.empty())
+
     async def finish(self, crawl_id: str) -> bool:
         """Mark the crawl finished if nothing is left of it; tells whether this call did."""
         return await self.run(operations.finish(crawl_id))

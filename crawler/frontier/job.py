@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from frontier.client import Frontier
     from frontier.model import Letter, Stats
 
+_DRAIN_SECONDS = 60.0  # more than a download takes at most
+_DRAIN_INTERVAL_SECONDS = 0.25
 ALIVE_SECONDS = 10.0  # a worker that was silent for longer is not counted as working
 
 
@@ -45,6 +48,18 @@ class Job:
         self.start_urls = f"{frontier.job}:start_urls"
         self._redis = frontier.redis
 
+    async def drain(self) -> bool:
+        """Drop what waits, and wait until no worker has a request in hand.
+
+        Returns False if some still have after a minute.
+        """
+        for _ in range(round(_DRAIN_SECONDS / _DRAIN_INTERVAL_SECONDS)):
+            await self._redis.unlink(self.start_urls)
+            if not await self.frontier.empty():
+                return True
+            await asyncio.sleep(_DRAIN_INTERVAL_SECONDS)
+        return False
+
     async def state(self) -> str:
         """Tell the crawl's state: none, running or finished."""
         return str(await self._redis.hget(self._key("crawl"), "state") or "none")
@@ -54,23 +69,13 @@ class Job:
         await self._redis.lrem(self.start_urls, 0, seed)
         await self._redis.rpush(self.start_urls, seed)
 
-    async def next_seed(self) -> str | None:
-        """Look at the first seed.
-
-        It stays until `seed_taken`, so a worker that dies meanwhile loses nothing.
-        """
-        seed = await self._redis.lindex(self.start_urls, 0)
-        return None if seed is None else str(seed)
-
     async def waiting_seeds(self) -> int:
         """Count the seeds that nobody has taken."""
         return int(await self._redis.llen(self.start_urls))
 
-    async def seed_taken(self, seed: str, *, known_as: str | None = None) -> None:
-        """Remove a seed whose request is queued (`known_as`: how to show it) or that is a dead letter."""
-        if known_as is not None:
-            await self._redis.sadd(self._key("seeds"), known_as)
-        await self._redis.lrem(self.start_urls, 1, seed)
+    async def note_seed(self, name: str) -> None:
+        """Remember what the crawl started from."""
+        await self._redis.sadd(self._key("seeds"), name)
 
     async def bury(self, endpoint: str, payload: str, reason: str) -> None:
         """Record what cannot even be queued as a dead letter."""

@@ -176,6 +176,11 @@ def begin(crawl_id: str, *, abandon: bool) -> Operation[bool]:
     return Operation("begin", [crawl_id, int(abandon)], bool)
 
 
+def empty() -> Operation[int]:
+    """Drop what is queued and delayed; gives how many requests are leased."""
+    return Operation("empty", [], int)
+
+
 def finish(crawl_id: str) -> Operation[bool]:
     """Mark the crawl finished if nothing is left of it; tells whether this call did."""
     return Operation("finish", [crawl_id], bool)

@@ -17,6 +17,7 @@ _LIBRARIES = {
     "reap": ("common", "garbage"),
     "begin": ("common", "garbage"),
     "drop": ("common", "garbage"),
+    "empty": ("common", "garbage"),
 }
 
 

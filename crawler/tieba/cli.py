@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from redis import exceptions as redis_errors
 
-from frontier.connection import connect
+from frontier import Frontier, connect
 from frontier.job import Job
 from tieba.checks import Unusable, redis_problem
 from tieba.config import Config, ConfigError, load
@@ -132,12 +132,12 @@ def _seed(options: argparse.Namespace) -> int:
 async def _push(config: Config, seed: str, *, abandon: bool) -> str:
     redis = connect(config.redis_url)
     try:
-        job = Job(redis, config.job)
+        job = Job(Frontier(redis, config.job))
         if abandon and await job.state() == "running":
             print("tieba seed: abandoning the running crawl; waiting for requests in work", file=sys.stderr)
             if not await job.drain():
                 raise Unusable("workers still have requests of the abandoned crawl in work; see tieba status")
-        if await job.begin(abandon=abandon):
+        if await job.frontier.begin(abandon=abandon):
             await job.push_seed(seed)
             return f"A new crawl begins with {seed}"
         if seed in (await job.facts()).seeds:

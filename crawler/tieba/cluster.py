@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections import Counter, deque
@@ -10,22 +9,20 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
-from frontier.connection import Patience, connect
+from frontier import Frontier, connect
+from frontier.connection import Patience
 from frontier.job import Job
-from frontier.slots import Slots
-from tieba import serializer
 from tieba.storage.mongodb import MongoStore
 
 if TYPE_CHECKING:
-    from scrapy import Request
+    from collections.abc import Callable
+
     from scrapy.crawler import Crawler
 
     from tieba.config import Config
     from tieba.storage import Store
 
 RATE_SECONDS = 10.0  # over which a worker's rate is measured
-
-logger = logging.getLogger(__name__)
 
 
 class Counts:
@@ -35,6 +32,7 @@ class Counts:
         self.done = 0
         self.pages = 0
         self.outcomes: Counter[str] = Counter()
+        self.held: Callable[[], int] = lambda: 0  # requests that the worker is busy with
         self._recent: deque[float] = deque()
 
     def count(self, outcome: str, *, final: bool) -> None:
@@ -65,37 +63,23 @@ class Cluster:
 
     _of_crawlers: ClassVar[WeakKeyDictionary[Crawler, Cluster]] = WeakKeyDictionary()
 
-    def __init__(self, crawler: Crawler) -> None:
-        config: Config = crawler.settings["TIEBA_CONFIG"]
+    def __init__(self, config: Config) -> None:
         self.config = config
         self.host = socket.gethostname()
         self.worker = f"{self.host}:{os.getpid()}"
         self.redis = connect(config.redis_url)
         self.patience = Patience()
-        self.job = Job(self.redis, config.job)
-        self.slots = Slots(self.redis, config.job)
+        self.frontier = Frontier(self.redis, config.job)
+        self.job = Job(self.frontier)
         self.store: Store = MongoStore(config.mongodb_url)
         self.counts = Counts()
-        self.state = "none"  # of the crawl, as last heard
-        self._crawler = crawler
 
     @classmethod
     def of(cls, crawler: Crawler) -> Cluster:
         """Give the one of a crawler."""
         if crawler not in cls._of_crawlers:
-            cls._of_crawlers[crawler] = cls(crawler)
+            cls._of_crawlers[crawler] = cls(crawler.settings["TIEBA_CONFIG"])
         return cls._of_crawlers[crawler]
-
-    async def put_back(self, request: Request, seconds: float) -> None:
-        """Let some worker do a request later."""
-        payload = serializer.dumps(request.to_dict(spider=self._crawler.spider))
-        await self.patience(lambda: self.job.delay(seconds, request.priority, payload))
-
-    async def give_up(self, request: Request, reason: str) -> None:
-        """Record that a request is given up."""
-        shown = request.meta.get("target") or request.url
-        logger.error("Gave up %s: %s", shown, reason)
-        await self.patience(lambda: self.job.fail(shown, reason))
 
     async def close(self) -> None:
         """Give up the connections."""

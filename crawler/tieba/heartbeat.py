@@ -1,4 +1,4 @@
-"""Says once a second what this worker is doing, and notices when the crawl is over."""
+"""Says once a second what this worker is doing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import contextlib
 import logging
 from collections import Counter
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scrapy import signals
 
-from frontier.job import FinishDetector, Surroundings
 from tieba.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -19,35 +18,28 @@ if TYPE_CHECKING:
 
 _INTERVAL_SECONDS = 1.0
 _LAST_BEAT_SECONDS = 5.0
+_VERSION = version("tieba")
 
 logger = logging.getLogger(__name__)
 
 
-class Heartbeat:
-    """A Scrapy extension."""
+class Pulse:
+    """The heartbeats of one worker process."""
 
-    def __init__(self, crawler: Crawler) -> None:
-        self._crawler = crawler
-        self._cluster = Cluster.of(crawler)
-        self._detector = FinishDetector()
-        self._version = version("tieba")
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._outcomes: Counter[str] = Counter()
         self._unreported_pages = 0
         self._unreported: Counter[str] = Counter()
         self._crawl_id = ""
         self._task: asyncio.Task[None] | None = None
-        crawler.signals.connect(self._open, signals.spider_opened)
-        crawler.signals.connect(self._close, signals.spider_closed)
 
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Heartbeat:
-        """Make it for a crawler."""
-        return cls(crawler)
-
-    def _open(self) -> None:
+    def start(self) -> None:
+        """Begin to beat."""
         self._task = asyncio.create_task(self._run())
 
-    async def _close(self) -> None:
+    async def stop(self) -> None:
+        """Beat for the last time, and leave."""
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -56,60 +48,64 @@ class Heartbeat:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._cluster.patience(self._beat), _LAST_BEAT_SECONDS)
             await asyncio.wait_for(self._cluster.job.leave(self._cluster.worker), _LAST_BEAT_SECONDS)
-        await self._cluster.close()
 
     async def _run(self) -> None:
         while True:
             try:
-                seen = await self._cluster.patience(self._beat)
-                if self._detector.is_over(seen) and await self._cluster.job.finish(seen.crawl_id):
-                    logger.info("The crawl is finished: nothing is queued, delayed or in work anywhere")
-                if seen.queued:
-                    self._wake_engine()
-            except Exception:
-                logger.exception("Heartbeat failed; the next one follows")
+                await self._cluster.patience(self._beat)
+            except Exception as error:  # noqa: BLE001 - a crawl goes on without heartbeats
+                logger.error("Heartbeat failed; the next one follows: %s: %s", type(error).__name__, error)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
-    async def _beat(self) -> Surroundings:
+    async def _beat(self) -> None:
         cluster = self._cluster
         pages, outcomes = cluster.counts.take_unreported()
         self._unreported_pages += pages
         self._unreported.update(outcomes)
         self._outcomes.update(outcomes)
-        seen = await cluster.job.beat(
+        state = {
+            "host": cluster.host,
+            "version": _VERSION,
+            "done": cluster.counts.done,
+            "rate": cluster.counts.rate(),
+            "leased": cluster.counts.held(),
+            "outcomes": dict(self._outcomes),
+        }
+        # Where the frontier leases, it counts the pages itself, in the step that marks them done.
+        counts_pages = cluster.config.scheduler != "frontier"
+        _, crawl_id = await cluster.job.beat(
             cluster.worker,
-            self._state(),
+            state,
             crawl_id=self._crawl_id,
-            host=cluster.host,
-            pages=self._unreported_pages,
+            counted_as=cluster.host,
             outcomes=self._unreported,
+            pages=self._unreported_pages if counts_pages else 0,
         )
         # Counts since the last beat that come with the id of an earlier crawl were dropped; they belong to
         # the one that began meanwhile, and go with the next beat.
-        if self._crawl_id == seen.crawl_id:
+        if self._crawl_id == crawl_id:
             self._unreported_pages = 0
             self._unreported.clear()
-        self._crawl_id = seen.crawl_id
-        return seen
+        self._crawl_id = crawl_id
 
-    def _state(self) -> dict[str, Any]:
-        engine = self._crawler.engine
-        scheduler: Any = engine.scheduler
-        return {
-            "host": self._cluster.host,
-            "pid": int(self._cluster.worker.rpartition(":")[2]),
-            "version": self._version,
-            "done": self._cluster.counts.done,
-            "rate": self._cluster.counts.rate(),
-            # From the moment a request is taken to that when its records are stored and its follow-ups
-            # queued.
-            "leased": len(engine._slot.inprogress) if engine._slot else 0,
-            "taken": scheduler.taken if scheduler is not None else 0,
-            "outcomes": dict(self._outcomes),
-        }
 
-    def _wake_engine(self) -> None:
-        """Have the engine look into the queue, where others write; by itself it looks every five seconds."""
-        slot = self._crawler.engine._slot
-        if slot is not None and slot.closing is None:
-            slot.nextcall.schedule()
+class Heartbeat:
+    """A Scrapy extension."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._cluster = Cluster.of(crawler)
+        self._cluster.counts.held = lambda: (
+            len(crawler.engine._slot.inprogress) if crawler.engine._slot else 0
+        )
+        self._pulse = Pulse(self._cluster)
+        crawler.signals.connect(self._pulse.start, signals.spider_opened)
+        crawler.signals.connect(self._close, signals.spider_closed)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Heartbeat:
+        """Make it for a crawler."""
+        return cls(crawler)
+
+    async def _close(self) -> None:
+        await self._pulse.stop()
+        await self._cluster.close()

@@ -64,6 +64,11 @@ def scope_of(request: Request) -> Scope:
     return Scope(request.meta.get("pages"))
 
 
+def is_seed(request: Request) -> bool:
+    """Tell whether a request is the first of a seed."""
+    return bool(request.meta.get("is_seed"))
+
+
 def fresh(request: Request, config: Config, *, attempts: int | None = None) -> Request:
     """Build a request again, to be queued once more, without what Scrapy noted in it on the way."""
     target = target_of(request)

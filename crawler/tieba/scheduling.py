@@ -1,162 +1,346 @@
-"""Scrapy's scheduler: that of scrapy-redis, with JSON in place of pickle.
+"""Scrapy's scheduler on top of the frontier.
 
-All that depends on scrapy-redis is here.
+`SCHEDULER = "tieba.scheduling.Scheduler"` is all that a spider needs. What scrapy-redis' users know works on: the
+settings REDIS_URL, REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PARAMS and SCHEDULER_FLUSH_ON_START, and RedisSpider with
+its list, set or sorted set of start URLs, which are read while requests run. SCHEDULER_PERSIST is always on. More
+settings:
+
+| setting | default | what |
+| --- | --- | --- |
+| FRONTIER_JOB | the spider's name | name of the job; workers of one job share its requests |
+| FRONTIER_EGRESS | default | the outgoing address, which workers behind it share |
+| FRONTIER_LIMITS | {} | {endpoint: (requests per second, burst)} of the whole job and one address; `*` is for all others. An endpoint is a request's `download_slot`, by default its host |
+| FRONTIER_LEASE_SECONDS, FRONTIER_MAX_ATTEMPTS, FRONTIER_RETRY_DELAY | 30, 6, 1 | see `frontier.Policy` |
+
+A request is completed when its callback has ended and its items have passed the pipelines; what the callback yields
+is queued in the same step. An error in callback, pipeline or download fails it: it comes back later.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
-import time
-import uuid
-import warnings
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-import scrapy_redis.dupefilter
-import scrapy_redis.queue
-import scrapy_redis.scheduler
-from scrapy.exceptions import ScrapyDeprecationWarning
+from scrapy import Request, signals
+from scrapy.core.scheduler import BaseScheduler
+from scrapy.utils.defer import deferred_from_coro
+from scrapy_redis.spiders import RedisMixin
+from twisted.python.failure import Failure
 
-from frontier.connection import PERMANENT, TRANSIENT
-from frontier.job import Keys
-from frontier.scripts import source
+from frontier import Frontier, Limit, Policy, connect
+from frontier.job import Job
+from frontier.worker import Worker
+from tieba.codec import LEASE, Codec
+from tieba.feeding import Feeder
 
 if TYPE_CHECKING:
-    from redis import Redis
-    from scrapy import Request, Spider
+    from collections.abc import AsyncIterator, Callable
 
-    from tieba.config import Config
+    from scrapy import Spider
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+    from scrapy.settings import BaseSettings
+    from twisted.internet.defer import Deferred
+
+    import frontier
+
+_CLOSE_SECONDS = 10.0  # for what is still to be written; within the units' TimeoutStopSec
+_END_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
 
-def scheduler_settings(config: Config) -> dict[str, Any]:
-    """Give the Scrapy settings of this scheduler."""
-    keys = Keys(config.job)
-    return {
-        "SCHEDULER": "tieba.scheduling.Scheduler",
-        "SCHEDULER_PERSIST": True,  # else the first worker that closes wipes the queue of all
-        "SCHEDULER_SERIALIZER": "tieba.serializer",
-        "SCHEDULER_QUEUE_CLASS": "tieba.scheduling.Queue",
-        "SCHEDULER_QUEUE_KEY": keys.requests,
-        "SCHEDULER_DUPEFILTER_KEY": keys.dupefilter,
-        "DUPEFILTER_CLASS": "tieba.scheduling.DupeFilter",
-        "REDIS_START_URLS_KEY": keys.start_urls,
-        "REDIS_URL": config.redis_url,
-        "REDIS_PARAMS": {"socket_timeout": 10, "socket_connect_timeout": 10, "health_check_interval": 30},
-    }
+@dataclass(eq=False, slots=True)
+class _Hand:
+    """A request that the engine works on."""
+
+    request: Request
+    lease: frontier.Lease
+    errback: Callable[[Failure], Any] | None
+    follow_ups: list[frontier.Request] = field(default_factory=list)
+    has_items: bool = False
+    error: str | None = None
 
 
-class DupeFilter(scrapy_redis.dupefilter.RFPDupeFilter):  # type: ignore[misc]
-    """Knows requests by their target, whatever is signed or versioned in their bytes."""
+class Scheduler(BaseScheduler):
+    """Gives the engine what the frontier has leased to this worker, and tells the frontier what came of it."""
 
-    def request_fingerprint(self, request: Request) -> str:
-        """Give a request's identity; seeds of one forum that reach differently far are different."""
-        target = request.meta.get("target")
-        if target is None:
-            return str(super().request_fingerprint(request))
-        if request.meta.get("is_seed") and target[0] == "forum":
-            target = [*target, "pages", request.meta.get("pages")]
-        return json.dumps(target, ensure_ascii=False, separators=(",", ":"))
+    def __init__(self, crawler: Crawler) -> None:
+        settings = crawler.settings
+        assert crawler.spider is not None  # noqa: S101 - made before the scheduler
+        self._crawler = crawler
+        self._stats = crawler.stats
+        self._codec = Codec(crawler)
+        job = settings.get("FRONTIER_JOB") or crawler.spider.name
+        policy = Policy(
+            lease_seconds=settings.getfloat("FRONTIER_LEASE_SECONDS", 30.0),
+            max_attempts=settings.getint("FRONTIER_MAX_ATTEMPTS", 6),
+            retry_delay=settings.getfloat("FRONTIER_RETRY_DELAY", 1.0),
+        )
+        limits = {name: Limit(*limit) for name, limit in settings.getdict("FRONTIER_LIMITS").items()}
+        self._is_limited = bool(limits)
+        self._concurrency = settings.getint("CONCURRENT_REQUESTS")
+        self._redis = connect(redis_url(settings))
+        self._frontier = Frontier(self._redis, job, policy)
+        self._job = Job(self._frontier)
+        self.egress = settings.get("FRONTIER_EGRESS", "default")
+        self.worker = Worker(
+            self._frontier,
+            room=self._room,
+            on_change=self._wake_engine,
+            may_finish=self._may_finish,
+            egress=self.egress,
+            limits=limits,
+            counted_as=settings.get("FRONTIER_COUNTED_AS", ""),
+            most_held=2 * self._concurrency,
+        )
+        self._feeder: Feeder | None = None
+        self._hands: dict[str, _Hand] = {}
+        self._answered: list[_Hand] = []
 
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Scheduler:
+        """Make it for a crawler."""
+        return cls(crawler)
 
-class Queue(scrapy_redis.queue.PriorityQueue):  # type: ignore[misc]
-    """The priority queue.
-
-    An entry that cannot be decoded is recorded as failed and not raised in the engine. A request whose
-    reply is lost, as when Redis is restarted, is given again.
-    """
-
-    def __init__(self, server: Redis, spider: Spider, key: str, serializer: Any = None) -> None:
-        super().__init__(server, spider, key, serializer)
-        self._keys = Keys(self.key.rpartition(":")[0])
-        self._take = server.register_script(source("pop"))
-        self._owner = uuid.uuid4().hex
-        self._received = 0
-
-    def pop(self, timeout: int = 0) -> Request | None:
-        """Take the most urgent request, None where there is none; `timeout` is not used here."""
-        entry = self._take(keys=[self.key, self._keys.last_taken], args=[self._owner, self._received])
-        if entry is None:
-            return None
-        self._received += 1
-        return self._decode_request(entry)
-
-    def _decode_request(self, encoded_request: bytes) -> Request | None:
-        try:
-            request: Request = super()._decode_request(encoded_request)
-        except Exception as error:  # noqa: BLE001 - anybody may have written the entry, so anything can be wrong in it
-            reason = f"queue entry cannot be decoded: {type(error).__name__}: {error}"
-            logger.error("%s", reason)
-            shown = encoded_request[:500].decode(errors="replace")
-            entry = {"request": shown, "reason": reason, "at": int(time.time())}
-            self.server.rpush(self._keys.failed, json.dumps(entry, ensure_ascii=False))
-            return None
-        return request
-
-
-class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
-    """The scheduler; it waits for Redis where the original raises, and counts what it gave out.
-
-    `taken` is the number of requests given out since the start, for `frontier.job.FinishDetector`. The
-    methods do not call the original ones, which use Scrapy's statistics in a deprecated way.
-    """
-
-    def __init__(self, server: Redis, **kwargs: Any) -> None:
-        super().__init__(server, **kwargs)
-        self.taken = 0
-        self._push = server.register_script(source("push"))
-        self._away = False
+    # What the engine calls.
 
     def open(self, spider: Spider) -> None:
-        """Connect the scheduler to its spider."""
-        with warnings.catch_warnings():
-            # The original logs with Spider.log() that requests are waiting, which Scrapy has deprecated.
-            warnings.simplefilter("ignore", ScrapyDeprecationWarning)
-            super().open(spider)
+        """Begin to lease; feed a RedisSpider."""
+        # The outermost spider middleware sees what all others have left of a callback's output.
+        methods = self._crawler.engine.scraper.spidermw.methods
+        methods["process_spider_output"].append(self._process_spider_output)
+        methods["process_spider_exception"].append(None)
+        self._crawler.signals.connect(self._note_spider_error, signals.spider_error)
+        self._crawler.signals.connect(self._note_item_error, signals.item_error)
+        if isinstance(spider, RedisMixin):
+            self._feeder = Feeder(spider, self._job, self._codec, self.worker.patience)
+            self._feeder.start()
+            self.worker.start()
+        else:
+            self.worker.start(self._begin)
+
+    def close(self, reason: str) -> Deferred[None]:
+        """Give back what is left; nothing that is shared is touched."""
+        return deferred_from_coro(self._close())
+
+    def has_pending_requests(self) -> bool:
+        """Tell whether this worker may have something to do before the crawl ends."""
+        return not self.worker.is_over
 
     def enqueue_request(self, request: Request) -> bool:
-        """Queue a request unless it was seen; False if it was.
+        """Queue a request; one that continues a leased one, such as a redirect, takes its place.
 
-        The records of the answer that led to the request are already stored, so it must not be lost. While
-        Redis is away this blocks: without Redis there is nothing else to do.
+        False if it cannot be queued. Whether it was seen before turns out later.
         """
-        if request.dont_filter:
-            self._with_patience(lambda: self.queue.push(request))
-            return True
-        keys = [self.df.key, self.queue.key]
-        payload = self.queue._encode_request(request)
-        args = [self.df.request_fingerprint(request), -request.priority, payload]
-        return bool(self._with_patience(lambda: self._push(keys=keys, args=args)))
+        hand = self._hand_of(request)
+        try:
+            if hand is None:
+                self.worker.push([self._codec.pack(request)])
+            else:
+                hand.follow_ups.append(self._pack_continued(request, hand))
+                self._answered.append(hand)
+        except (ValueError, TypeError) as error:
+            logger.error("Not queued, since it cannot be written as JSON: %s: %s", request, error)
+            if hand is not None:
+                hand.error = f"cannot be queued: {error}"
+                self._answered.append(hand)
+            return False
+        self._count("enqueued")
+        return True
 
     def next_request(self) -> Request | None:
-        """Take the most urgent request; None where there is none or Redis is away."""
-        try:
-            request: Request | None = self.queue.pop()
-        except TRANSIENT as error:
-            if isinstance(error, PERMANENT):
-                raise
-            self._note_away(error)
-            return None
-        self._away = False
-        if request is not None:
-            self.taken += 1
-        return request
-
-    def _with_patience(self, operation: Any) -> Any:
-        while True:
+        """Give the next request whose turn has come."""
+        if self._answered:
+            self._settle_answered()
+        while (lease := self.worker.take()) is not None:
             try:
-                result = operation()
-            except TRANSIENT as error:  # noqa: PERF203 - a retry loop
-                if isinstance(error, PERMANENT):
-                    raise
-                self._note_away(error)
-                time.sleep(1)
-            else:
-                self._away = False
-                return result
+                request = self._codec.unpack(lease)
+            except Exception as error:  # noqa: BLE001 - anybody may have written the entry
+                reason = f"queue entry cannot be decoded: {type(error).__name__}: {error}"
+                logger.error("%s: %s", reason, lease.payload[:200])
+                self.worker.fail(lease.id, reason, is_final=True)
+                continue
+            self._hands[lease.id] = _Hand(request, lease, request.errback)
+            request.errback = self._note_failure
+            self._count("dequeued")
+            return request
+        return None
 
-    def _note_away(self, error: Exception) -> None:
-        if not self._away:
-            logger.warning("Redis does not answer the scheduler (%s); waiting for it", error)
-            self._away = True
+    # What middlewares that know better tell of a request; nothing else is done with it then.
+
+    def retry(self, request: Request, reason: str, retry_after: float = 0.0) -> None:
+        """Have a request tried again later, or given up after too many attempts."""
+        if hand := self._drop(request):
+            self.worker.fail(hand.lease.id, reason, retry_after)
+
+    def give_up(self, request: Request, reason: str) -> None:
+        """Put a request to the dead letters."""
+        if hand := self._drop(request):
+            self.worker.fail(hand.lease.id, reason, is_final=True)
+
+    def put_back(self, request: Request) -> None:
+        """Give a request back unharmed."""
+        if hand := self._drop(request):
+            self.worker.release(hand.lease.id)
+
+    def strikes(self, request: Request) -> int:
+        """Tell how often the request's slot was paused since its last success."""
+        hand = self._hand_of(request)
+        return hand.lease.strikes if hand else 0
+
+    def attempts(self, request: Request) -> int:
+        """Tell how often the request has failed before."""
+        hand = self._hand_of(request)
+        return hand.lease.attempts if hand else 0
+
+    # The way of a request through Scrapy.
+
+    async def _process_spider_output(
+        self, response: Response, result: AsyncIterator[Any]
+    ) -> AsyncIterator[Any]:
+        hand = self._hand_of(response.request)
+        if hand is None:
+            async for item in result:
+                yield item
+            return
+        async for item in result:
+            if isinstance(item, Request):
+                try:
+                    hand.follow_ups.append(self._codec.pack(item))
+                except (ValueError, TypeError) as error:
+                    hand.error = f"a follow-up cannot be written as JSON: {item}: {error}"
+                    logger.error("%s", hand.error)
+                self._count("enqueued")
+            else:
+                hand.has_items = True
+                yield item
+        if hand.has_items or hand.error:
+            self._answered.append(hand)
+        else:
+            self._settle(hand)
+
+    def _note_failure(self, failure: Failure) -> Any:
+        """Stand in for a request's errback."""
+        hand = self._hand_of(failure.request)  # type: ignore[attr-defined]
+        if hand is None:
+            return failure
+        self._answered.append(hand)
+        result = failure if hand.errback is None else hand.errback(failure)
+        if isinstance(result, Failure):
+            hand.error = f"{type(failure.value).__name__}: {failure.value}"
+        return result
+
+    def _note_spider_error(self, failure: Failure, response: Any) -> None:
+        self._note_error(getattr(response, "request", None), failure, "callback")
+
+    def _note_item_error(self, response: Any, failure: Failure) -> None:
+        self._note_error(getattr(response, "request", None), failure, "item pipeline")
+
+    def _note_error(self, request: Request | None, failure: Failure, where: str) -> None:
+        if hand := self._hand_of(request):
+            hand.error = f"{where}: {type(failure.value).__name__}: {failure.value}"
+            self._answered.append(hand)
+
+    def _settle_answered(self) -> None:
+        """Settle those that the engine has done with, so that their items are through the pipelines."""
+        in_progress = self._crawler.engine._slot.inprogress
+        waiting = []
+        for hand in self._answered:
+            if hand.request in in_progress:
+                waiting.append(hand)
+            else:
+                self._settle(hand)
+        self._answered = waiting
+
+    def _settle(self, hand: _Hand) -> None:
+        if self._drop(hand.request) is None:
+            return
+        if hand.error is None:
+            self.worker.complete(hand.lease.id, hand.follow_ups)
+        else:
+            self.worker.fail(hand.lease.id, hand.error)
+
+    def _hand_of(self, request: Request | None) -> _Hand | None:
+        return self._hands.get(request.meta.get(LEASE, "")) if request is not None else None
+
+    def _drop(self, request: Request) -> _Hand | None:
+        return self._hands.pop(request.meta.get(LEASE, ""), None)
+
+    def _pack_continued(self, request: Request, hand: _Hand) -> frontier.Request:
+        if request.errback == self._note_failure:
+            request = request.replace(errback=hand.errback)
+        return self._codec.pack(request)
+
+    # Beginning and end.
+
+    async def _begin(self) -> None:
+        await self._frontier.begin(abandon=self._crawler.settings.getbool("SCHEDULER_FLUSH_ON_START"))
+
+    async def _may_finish(self) -> bool:
+        if self._crawler.engine._start is not None or self._hands:
+            return False
+        return self._feeder is None or await self._feeder.is_done()
+
+    async def _close(self) -> None:
+        if self._feeder is not None:
+            await self._feeder.close()
+        self._settle_answered()
+        await self.worker.close(_CLOSE_SECONDS)
+        if self.worker.is_over:
+            await self._tell_end()
+        await self._redis.aclose()
+
+    async def _tell_end(self) -> None:
+        if self.worker.state != "finished":
+            logger.info("Nothing to do: no crawl is running and no seed waits")
+            return
+        try:
+            facts = await asyncio.wait_for(self._job.facts(), _END_SECONDS)
+        except Exception as error:  # noqa: BLE001 - only the summary is missing
+            logger.info("The crawl is finished (its counts cannot be read: %s)", error)
+            return
+        requests = facts.requests
+        logger.info(
+            "The crawl is finished: %d pages done, %d attempts repeated, %d leases expired, %d dead letters",
+            sum(facts.pages.values()),
+            requests.retried,
+            requests.expired,
+            requests.dead,
+        )
+
+    def _room(self, ready: int) -> int:
+        """Tell how many leases to fetch.
+
+        Without limits, a buffer that bridges the way to Redis. With limits, what can be sent at once: a request
+        that waits here misses its turn.
+        """
+        if not self._is_limited:
+            return self._concurrency - ready
+        return self._concurrency - len(self._crawler.engine.downloader.active) - ready
+
+    def _wake_engine(self) -> None:
+        engine = self._crawler.engine
+        slot = engine._slot if engine is not None else None
+        if slot is not None and slot.closing is None:
+            slot.nextcall.schedule()
+
+    def _count(self, what: str) -> None:
+        self._stats.inc_value(f"scheduler/{what}")
+        self._stats.inc_value(f"scheduler/{what}/frontier")
+
+
+def redis_url(settings: BaseSettings) -> str:
+    """Give the address of Redis that scrapy-redis' settings name."""
+    if url := settings.get("REDIS_URL"):
+        return str(url)
+    params = settings.getdict("REDIS_PARAMS")
+    user, password = params.get("username") or "", params.get("password") or ""
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
+    host = settings.get("REDIS_HOST") or params.get("host") or "localhost"
+    port = settings.get("REDIS_PORT") or params.get("port") or 6379
+    database = settings.get("REDIS_DB") or params.get("db") or 0
+    return f"redis://{login}{host}:{port}/{database}"

@@ -1,4 +1,4 @@
-"""Turns queued requests into JSON and back, for scrapy-redis' SCHEDULER_SERIALIZER.
+"""Turns Scrapy requests into JSON and back.
 
 Nothing that is read from Redis is unpickled or evaluated. Bytes, which JSON lacks, become {"b64": "..."},
 and objects whose keys are not texts become {"pairs": [[key, value], ...]}. Values that a request leaves at
@@ -39,7 +39,12 @@ def dumps(request: dict[str, Any]) -> str:
 
 def loads(data: bytes | str) -> dict[str, Any]:
     """Undo `dumps`, for Scrapy's `request_from_dict`; raises ValueError where the data is something else."""
-    request = _decoded(json.loads(data))
+    return from_json(json.loads(data))
+
+
+def from_json(value: Any) -> dict[str, Any]:
+    """Undo `dumps` for a JSON value that is read already."""
+    request = _decoded(value)
     if not isinstance(request, dict) or not isinstance(request.get("url"), str):
         raise ValueError("not a serialized request")
     return request

@@ -1,9 +1,10 @@
 """Scrapy settings of the crawler, from the node's configuration (`tieba.config`)."""
 
+import socket
 import sys
 
 from tieba.config import ConfigError, load
-from tieba.scheduling import scheduler_settings
+from tieba.stock import stock_settings
 
 try:
     TIEBA_CONFIG = load()
@@ -51,12 +52,25 @@ SPIDER_MIDDLEWARES = {
 }
 EXTENSIONS = {"tieba.heartbeat.Heartbeat": 500}
 
-# Answers that cannot be recognised, server and network errors: so often, after so many seconds, doubled
-# each time.
-TIEBA_RETRY_TIMES = 5
-TIEBA_RETRY_DELAY = 1.0
 # Verification pages and rate limits: the address pauses so many seconds, doubled each time up to the longest.
 TIEBA_FIRST_PAUSE = 5.0
 TIEBA_LONGEST_PAUSE = 300.0
 
-locals().update(scheduler_settings(TIEBA_CONFIG))
+REDIS_URL = TIEBA_CONFIG.redis_url
+REDIS_START_URLS_KEY = f"{TIEBA_CONFIG.job}:start_urls"
+SCHEDULER = "tieba.scheduling.Scheduler"
+FRONTIER_JOB = TIEBA_CONFIG.job
+FRONTIER_EGRESS = TIEBA_CONFIG.egress
+FRONTIER_COUNTED_AS = socket.gethostname()
+FRONTIER_LIMITS = {
+    "threads": (TIEBA_CONFIG.threads_rate, TIEBA_CONFIG.burst),
+    "posts": (TIEBA_CONFIG.posts_rate, TIEBA_CONFIG.burst),
+    "comments": (TIEBA_CONFIG.comments_rate, TIEBA_CONFIG.burst),
+}
+FRONTIER_LEASE_SECONDS = TIEBA_CONFIG.lease_seconds
+FRONTIER_MAX_ATTEMPTS = TIEBA_CONFIG.max_attempts
+FRONTIER_RETRY_DELAY = 1.0
+
+if TIEBA_CONFIG.scheduler == "scrapy_redis":
+    locals().update(stock_settings(TIEBA_CONFIG))
+    DOWNLOADER_MIDDLEWARES["tieba.stock.TurnMiddleware"] = 940

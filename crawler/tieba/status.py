@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -16,9 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from frontier.connection import connect
+from frontier import Frontier, connect
 from frontier.job import ALIVE_SECONDS, Job
-from frontier.slots import Slots
 from tieba.checks import Away, redis_problem, store_problem
 from tieba.pages import target_from_list
 from tieba.storage import StoreError
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from frontier.job import Facts
-    from frontier.slots import Pause
     from tieba.config import Config
     from tieba.storage import Store
 
@@ -70,15 +69,16 @@ class Watcher:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._redis = connect(config.redis_url)
-        self._job = Job(self._redis, config.job)
-        self._slots = Slots(self._redis, config.job)
+        self._job = Job(Frontier(self._redis, config.job))
         self._store: Store | None = None
 
     async def status(self) -> Status:
         """Gather the status; raises Unusable, or Away, which can pass."""
+        in_stock_queue = 0
         try:
             facts = await self._job.facts()
-            paused = await self._slots.paused()
+            if self._config.scheduler == "scrapy_redis":
+                in_stock_queue = await self._redis.zcard(f"{self._config.job}:requests")
         except (redis_errors.RedisError, OSError) as error:
             raise redis_problem(error, self._config) from None
         try:
@@ -87,7 +87,7 @@ class Watcher:
             stored = await self._store.counts()
         except StoreError as error:
             raise store_problem(error, self._config) from None
-        return summarize(facts, paused, stored)
+        return summarize(facts, stored, in_stock_queue)
 
     async def close(self) -> None:
         """Give up the connections."""
@@ -96,21 +96,25 @@ class Watcher:
         await self._redis.aclose()
 
 
-def summarize(facts: Facts, paused: list[Pause], stored: Mapping[str, int]) -> Status:
-    """Put the facts into the form that `tieba status --json` prints."""
+def summarize(facts: Facts, stored: Mapping[str, int], in_stock_queue: int = 0) -> Status:
+    """Put the facts into the form that `tieba status --json` prints.
+
+    `in_stock_queue` are requests that lie in scrapy-redis' queue.
+    """
+    requests = facts.requests
     state = facts.crawl.get("state", "none")
     started = float(facts.crawl.get("started_at", 0)) or None
     ended = float(facts.crawl["finished_at"]) if state == "finished" else facts.now
     seconds = max(0.0, ended - started) if started else 0.0
     slaves = _slaves(facts)
     done = sum(facts.pages.values())
-    leased = sum(slave["leased"] for slave in slaves)
-    queued = facts.queued + facts.waiting_seeds
+    leased = requests.leased if not in_stock_queue else sum(slave["leased"] for slave in slaves)
+    queued = requests.queued + facts.waiting_seeds + in_stock_queue
     if state == "finished":
         rate = done / seconds if seconds else 0.0
     else:
         rate = sum(slave["rate"] for slave in slaves)
-    left = queued + leased + facts.delayed
+    left = queued + leased + requests.delayed
     return {
         "crawl": {
             "state": state,
@@ -122,8 +126,10 @@ def summarize(facts: Facts, paused: list[Pause], stored: Mapping[str, int]) -> S
             "done": done,
             "queued": queued,
             "leased": leased,
-            "failed": facts.failed,
-            "delayed": facts.delayed,
+            "failed": requests.dead,
+            "delayed": requests.delayed,
+            "retried": requests.retried,
+            "expired": requests.expired,
         },
         "rate": round(rate, 1),
         # For what is known to be left; what it leads to comes on top.
@@ -133,13 +139,19 @@ def summarize(facts: Facts, paused: list[Pause], stored: Mapping[str, int]) -> S
         "outcomes": dict(sorted(facts.outcomes.items())),
         "paused": [
             {"slot": pause.slot, "seconds": round(pause.seconds, 1), "reason": pause.reason}
-            for pause in paused
+            for pause in requests.pauses
         ],
         "slaves": slaves,
-        "errors": [
-            {"request": failure.get("request"), "reason": failure["reason"]} for failure in facts.failures
-        ],
+        "errors": [{"request": _shown(letter.payload), "reason": letter.reason} for letter in facts.letters],
     }
+
+
+def _shown(payload: str) -> object:
+    """Give what a dead letter was to fetch: a target where it is one."""
+    with contextlib.suppress(ValueError):
+        value = json.loads(payload)
+        return value.get("target") or value.get("url") or value if isinstance(value, dict) else value
+    return payload
 
 
 def _slaves(facts: Facts) -> list[Status]:

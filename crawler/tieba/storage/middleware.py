@@ -16,7 +16,6 @@ from scrapy.exceptions import CloseSpider
 
 from tieba.cluster import Cluster
 from tieba.records import RECORD_TYPES, Presence
-from tieba.requests import fresh
 from tieba.storage import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -92,12 +91,14 @@ class StorageMiddleware:
             except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
                 if request is not None and not self._crawler.engine.running:
                     # The worker stops: another one, or this one after its restart, does the request again.
-                    await self._cluster.put_back(fresh(request, self._cluster.config), 0)
+                    self._crawler.engine.scheduler.put_back(request)
                     return False
                 wait = await self._wait(wait, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
+                reason = f"not stored: {type(error).__name__}: {error}"
+                logger.error("%s: %s", request, reason)
                 if request is not None:
-                    await self._cluster.give_up(request, f"not stored: {type(error).__name__}: {error}")
+                    self._crawler.engine.scheduler.give_up(request, reason)
                 return False
             else:
                 self._note_back()

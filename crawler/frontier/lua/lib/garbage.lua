@@ -32,15 +32,20 @@ local function sweep(most)
   return left
 end
 
--- Removes all that belongs to one crawl: not the slots, since politeness outlives it.
-local function clear()
+local function drop_queue()
   for _, endpoint in ipairs(redis.call('ZRANGE', P .. 'endpoints', 0, -1)) do
     for _, priority in ipairs(redis.call('ZRANGE', P .. 'priorities:' .. endpoint, 0, -1)) do
       redis.call('UNLINK', P .. 'queue:' .. endpoint .. ':' .. priority)
     end
     redis.call('UNLINK', P .. 'priorities:' .. endpoint)
   end
-  for _, name in ipairs({'endpoints', 'leases', 'deadlines', 'delayed', 'dead', 'counts', 'pages', 'outcomes', 'seeds', 'crawl'}) do
+  redis.call('UNLINK', P .. 'endpoints', P .. 'delayed')
+end
+
+-- Removes all that belongs to one crawl: not the slots, since politeness outlives it.
+local function clear()
+  drop_queue()
+  for _, name in ipairs({'leases', 'deadlines', 'dead', 'counts', 'pages', 'outcomes', 'seeds', 'crawl'}) do
     redis.call('UNLINK', P .. name)
   end
   abandon_seen()
