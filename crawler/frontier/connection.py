@@ -82,6 +82,7 @@ _PASSING = {
 _WORD = re.compile(rf"(?:^|: -)({'|'.join(_PASSING)})\b")
 _REPEATED_SECONDS = 60.0
 _LONGEST_WAIT_SECONDS = 5.0
+_CANCEL_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -240,6 +241,18 @@ def cause(error: BaseException) -> BaseException:
 def one_line(error: BaseException) -> str:
     """Give an error's text as at most one line."""
     return " ".join(str(error).split()).rstrip(".")[:200]
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """End tasks that use Redis.
+
+    More than once, since a client that is just connecting can swallow it (redis-py 8.1).
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
 
 
 class Patience:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from frontier import operations
 from frontier.client import make_owner
-from frontier.connection import ERRORS, Patience, trouble
+from frontier.connection import ERRORS, Patience, cancel, trouble
 from frontier.model import Limit
 
 if TYPE_CHECKING:
@@ -171,9 +171,7 @@ class Worker:
         self._ready.clear()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.flush(), patience_seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(*self._tasks)
 
     # What goes on behind.
 

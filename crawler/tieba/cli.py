@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from redis import exceptions as redis_errors
-
 from frontier import Frontier, connect
+from frontier.connection import ERRORS
 from frontier.job import Job
 from tieba.checks import Unusable, redis_problem
 from tieba.config import Config, ConfigError, load
@@ -143,7 +142,7 @@ async def _push(config: Config, seed: str, *, abandon: bool) -> str:
         if seed in (await job.facts()).seeds:
             return f"The running crawl has {seed} already"
         await job.push_seed(seed)
-    except (redis_errors.RedisError, OSError) as error:
+    except ERRORS as error:
         raise redis_problem(error, config) from None
     finally:
         await redis.aclose()

@@ -6,14 +6,13 @@ A start URL leaves Redis only after its request is queued, so that a worker that
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 
-from frontier.connection import ERRORS
+from frontier.connection import ERRORS, cancel
 
 if TYPE_CHECKING:
     from scrapy_redis.spiders import RedisMixin
@@ -54,9 +53,7 @@ class Feeder:
     async def close(self) -> None:
         """Feed no more."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancel(self._task)
 
     async def is_done(self) -> bool:
         """Tell whether no start URL waits."""

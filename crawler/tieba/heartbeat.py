@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from scrapy import signals
 
+from frontier.connection import cancel
 from tieba.cluster import Cluster
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ class Pulse:
     async def stop(self) -> None:
         """Beat for the last time, and leave."""
         if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancel(self._task)
         # Redis can be away; a worker that stops does not wait for it.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._cluster.patience(self._beat), _LAST_BEAT_SECONDS)

@@ -10,7 +10,6 @@ import time
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
-from redis import exceptions as redis_errors
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -18,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from frontier import Frontier, connect
+from frontier.connection import ERRORS
 from frontier.job import ALIVE_SECONDS, Job
 from tieba.checks import Away, redis_problem, store_problem
 from tieba.pages import target_from_list
@@ -79,7 +79,7 @@ class Watcher:
             facts = await self._job.facts()
             if self._config.scheduler == "scrapy_redis":
                 in_stock_queue = await self._redis.zcard(f"{self._config.job}:requests")
-        except (redis_errors.RedisError, OSError) as error:
+        except ERRORS as error:
             raise redis_problem(error, self._config) from None
         try:
             if self._store is None:

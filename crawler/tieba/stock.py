@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import scrapy_redis.dupefilter
 import scrapy_redis.queue
 import scrapy_redis.scheduler
-from redis.exceptions import RedisError
 from scrapy.exceptions import ScrapyDeprecationWarning
 
 from frontier import Limit, connect_blocking, operations
 from frontier.blocking import Frontier
+from frontier.connection import ERRORS
 from tieba.cluster import Cluster
 from tieba.requests import fresh, is_seed
 
@@ -161,7 +161,7 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
     def _bury(self, payload: str, reason: str) -> None:
         try:
             self._frontier.run(operations.bury("-", payload, reason))
-        except RedisError as error:
+        except ERRORS as error:
             logger.error("Not recorded that %s was given up (%s): %s", payload, reason, error)
 
 

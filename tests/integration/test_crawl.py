@@ -147,7 +147,7 @@ def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, qui
     finally:
         service.send_signal(signal.SIGTERM)
         output = wait_for(service)
-    assert "Closing spider (shutdown)" in output
+    assert output.count("Closing spider (finished)") == 2
     assert json.loads(tieba(environment, "status", "--json").stdout)["slaves"][0]["processes"] == 0
 
 

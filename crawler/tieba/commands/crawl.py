@@ -69,9 +69,14 @@ class Command(CrawlCommand):
         (name,) = args
 
         async def serve() -> None:
-            while True:
-                await _work_is_there(process.settings["TIEBA_CONFIG"])
-                await process.crawl(name, **opts.spargs)
+            try:
+                while True:
+                    await _work_is_there(process.settings["TIEBA_CONFIG"])
+                    await process.crawl(name, **opts.spargs)
+            except Exception:
+                logger.exception("The service ends")
+                self.exitcode = 1
+                await process.stop()
 
         # Scrapy's signal handlers stop the crawl, if there is one, and then the reactor, and with it this task.
         self._service = asyncio.get_event_loop().create_task(serve())
