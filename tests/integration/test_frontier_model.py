@@ -1,4 +1,4 @@
-"""Model checking: random operations on the real scripts in a real Redis, held against a model in plain Python.
+"""Model checking: random operations on the real scripts in a real Redis, held against a model in Python.
 
 `HYPOTHESIS_PROFILE=long` tries 20 times as many runs, other ones each time.
 """
@@ -30,13 +30,15 @@ from frontier.blocking import Frontier
 from frontier.scripts import source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from redis import Redis
 
+    from frontier import Stats
     from frontier.operations import Operation
 
 T = TypeVar("T")
+Kind = tuple[str, int, "int | None"]  # of a request: endpoint, priority, fingerprint
 
 settings.register_profile("quick", max_examples=100, stateful_step_count=60, derandomize=True)
 settings.register_profile("long", max_examples=2_000, stateful_step_count=60)
@@ -58,7 +60,7 @@ ROUNDING_MS = 2
 
 @cache
 def on_test_clock(name: str) -> str:
-    """Give a script with the hash `time` for Redis' clock, and small steps where only many entries make several."""
+    """Give a script with the hash `time` for Redis' clock, and with small steps instead of large ones."""
     script = source(name)
     assert script.count(REDIS_TIME) == 1
     script = script.replace(REDIS_TIME, "redis.call('HMGET', 'time', 'seconds', 'microseconds')")
@@ -74,10 +76,14 @@ class TestFrontier(Frontier):
     hashes: dict[str, str]
 
     def run(self, operation: Operation[T]) -> T:
+        return operation.read(self.send(self.redis, operation))
+
+    def send(self, redis: Redis, operation: Operation[T]) -> Any:
+        """Call the script; `redis` may be a pipeline."""
         name = operation.script
         if name not in self.hashes:
             self.hashes[name] = self.redis.script_load(on_test_clock(name))
-        return operation.read(self.redis.evalsha(self.hashes[name], 1, self.prefix, *operation.args))
+        return redis.evalsha(self.hashes[name], 1, self.prefix, *operation.args)
 
 
 class Entry(NamedTuple):
@@ -148,7 +154,7 @@ class Model:
     real: int  # Redis' clock in ms
     now: float = 0.0  # the frontier's clock when last moved
     moved_at: int | None = None
-    longest_step: float = 0.0
+    longest_step: float = float("inf")
     queues: defaultdict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
     index: dict[str, set[int]] = field(default_factory=dict)  # queues in which there is something
     served_at: dict[str, float] = field(default_factory=dict)
@@ -255,11 +261,19 @@ fingerprints = st.integers(0, 40).map(lambda number: fingerprint(str(number)))
 endpoints = st.sampled_from(ENDPOINTS)
 priorities = st.sampled_from(PRIORITIES)
 owners = st.sampled_from(ALIVE + DEAD)
+numbers = st.integers(0, 9)
+rarely = st.sampled_from([False] * 9 + [True])
 slots = st.tuples(endpoints, st.sampled_from(EGRESSES))
-picks = st.lists(st.integers(0, 9), min_size=1, max_size=4)
+picks = st.lists(numbers, min_size=1, max_size=4)
+passing = st.sampled_from([0, 1, 400, 1_500, LEASE_MS // 3])
+jumps = st.integers(-5 * HOUR_MS, 5 * HOUR_MS)
 milliseconds = st.integers(0, 5_000) | st.sampled_from([0, 1, 40_000])
 kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=6)
 limits = st.none() | st.builds(Limit, st.sampled_from([0.5, 1, 7, 20]), st.sampled_from([1, 2, 5]))
+
+
+def has_leases(machine: FrontierMachine) -> bool:
+    return bool(machine.model.leases)
 
 
 class FrontierMachine(RuleBasedStateMachine):
@@ -297,24 +311,49 @@ class FrontierMachine(RuleBasedStateMachine):
         self.model.real = ms
         self.redis.hset("time", mapping={"seconds": ms // 1000, "microseconds": ms % 1000 * 1000})
 
-    def make(self, kinds: Iterable[tuple[str, int, int | None]]) -> list[Request]:
+    def make(self, kinds: Iterable[Kind]) -> list[Request]:
         """Make requests with payloads of their own."""
         return [
             Request(endpoint, f'{{"n": {next(self.numbers)},\n"é": "\\u0000"}}', priority, known_as)
             for endpoint, priority, known_as in kinds
         ]
 
-    def pick(self, owner: str, numbers: Iterable[int]) -> list[str]:
-        """Give ids: the owner's, others' and unknown ones."""
-        own = [id_ for who, id_ in self.model.leases if who == owner]
-        others = [id_ for who, id_ in self.model.leases if who != owner]
-        ids = [*own, *others[:2], "1.1", "99.1"]
-        return [ids[number % len(ids)] for number in numbers]
+    def pick(self, numbers: Sequence[int], is_wrong: bool) -> tuple[str, list[str]]:
+        """Give a worker, and ids of its leases or, where `is_wrong`, also of others and unknown ones."""
+        holders = sorted({who for who, _ in self.model.leases})
+        owners = ALIVE + DEAD if is_wrong else holders
+        owner = owners[numbers[0] % len(owners)]
+        ids = [id_ for who, id_ in self.model.leases if who == owner or is_wrong] + ["99.1"] * is_wrong
+        return owner, [ids[number % len(ids)] for number in numbers]
 
     # Operations
 
+    @rule(
+        kinds=kinds,
+        owner=owners,
+        egress=st.sampled_from(EGRESSES),
+        outcome=st.sampled_from(["complete", "fail", "release", "keep"]),
+        number=numbers,
+        ms=passing,
+    )
+    def work(self, kinds: list[Kind], owner: str, egress: str, outcome: str, number: int, ms: int) -> None:
+        """What workers do most of the time."""
+        self.push(kinds)
+        self.lease(owner, number, egress)
+        if outcome != "keep" and self.model.leases:
+            owner, (id_,) = self.pick([number], False)
+            if outcome == "complete":
+                self.complete_ids(owner, [(id_, self.make(kinds[:1]))])
+            elif outcome == "fail":
+                self.fail_id(owner, id_, number // 5 * 2_000, False)
+            else:
+                self.release_ids(owner, [id_])
+        self.pass_time(1, ms, False, 0)
+
+    work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # as often as eight rules
+
     @rule(kinds=kinds)
-    def push(self, kinds: list[tuple[str, int, int | None]]) -> None:
+    def push(self, kinds: list[Kind]) -> None:
         requests = self.make(kinds)
         assert self.frontier.push(requests) == self.model.push(requests)
 
@@ -420,9 +459,10 @@ class FrontierMachine(RuleBasedStateMachine):
             again = self.frontier.run(operations.lease(call, owner, count, egress, self.limits, self.policy))
             assert {lease.id: Entry(*lease_fields(lease)) for lease in again.leases} == expected
 
-    @rule(owner=owners, numbers=picks)
-    def renew(self, owner: str, numbers: list[int]) -> None:
-        self.renew_ids(owner, self.pick(owner, numbers))
+    @precondition(has_leases)
+    @rule(numbers=picks, is_wrong=rarely)
+    def renew(self, numbers: list[int], is_wrong: bool) -> None:
+        self.renew_ids(*self.pick(numbers, is_wrong))
 
     def renew_ids(self, owner: str, ids: list[str]) -> None:
         self.model.tick()
@@ -432,10 +472,13 @@ class FrontierMachine(RuleBasedStateMachine):
             self.model.leases[owner, id_] = held._replace(deadline=self.model.now + LEASE_MS)
         assert self.frontier.renew(owner, ids) == kept
 
-    @rule(owner=owners, done=st.lists(st.tuples(st.integers(0, 9), kinds), max_size=3))
-    def complete(self, owner: str, done: list[tuple[int, list[tuple[str, int, int | None]]]]) -> None:
-        ids = self.pick(owner, [number for number, _ in done])
-        batch = [(id_, self.make(kinds)) for id_, (_, kinds) in zip(ids, done, strict=True)]
+    @precondition(has_leases)
+    @rule(done=st.lists(st.tuples(numbers, kinds), min_size=1, max_size=3), is_wrong=rarely)
+    def complete(self, done: list[tuple[int, list[Kind]]], is_wrong: bool) -> None:
+        owner, ids = self.pick([number for number, _ in done], is_wrong)
+        self.complete_ids(owner, [(id_, self.make(kinds)) for id_, (_, kinds) in zip(ids, done, strict=True)])
+
+    def complete_ids(self, owner: str, batch: list[tuple[str, list[Request]]]) -> None:
         accepted = set()
         for id_, follow_ups in batch:
             if held := self.model.leases.pop((owner, id_), None):
@@ -444,9 +487,12 @@ class FrontierMachine(RuleBasedStateMachine):
                 accepted.add(id_)
         assert self.frontier.complete(owner, batch) == accepted
 
-    @rule(owner=owners, numbers=picks)
-    def release(self, owner: str, numbers: list[int]) -> None:
-        ids = self.pick(owner, numbers)
+    @precondition(has_leases)
+    @rule(numbers=picks, is_wrong=rarely)
+    def release(self, numbers: list[int], is_wrong: bool) -> None:
+        self.release_ids(*self.pick(numbers, is_wrong))
+
+    def release_ids(self, owner: str, ids: list[str]) -> None:
         released = 0
         for id_ in reversed(ids):
             if held := self.model.leases.pop((owner, id_), None):
@@ -454,15 +500,14 @@ class FrontierMachine(RuleBasedStateMachine):
                 released += 1
         assert self.frontier.release(owner, ids) == released
 
-    @rule(
-        owner=owners,
-        number=st.integers(0, 9),
-        retry_after=st.sampled_from([0, 0, 2_000]),
-        final=st.booleans(),
-    )
-    def fail(self, owner: str, number: int, retry_after: int, final: bool) -> None:
+    @precondition(has_leases)
+    @rule(number=numbers, is_wrong=rarely, retry_after=st.sampled_from([0, 2_000]), final=rarely)
+    def fail(self, number: int, is_wrong: bool, retry_after: int, final: bool) -> None:
+        owner, (id_,) = self.pick([number], is_wrong)
+        self.fail_id(owner, id_, retry_after, final)
+
+    def fail_id(self, owner: str, id_: str, retry_after: int, final: bool) -> None:
         model = self.model
-        (id_,) = self.pick(owner, [number])
         expected = "refused"
         if held := model.leases.pop((owner, id_), None):
             entry = held.entry._replace(attempts=held.entry.attempts + 1)
@@ -477,27 +522,24 @@ class FrontierMachine(RuleBasedStateMachine):
                 expected = "delayed"
         assert self.frontier.fail(owner, id_, "no: 错误", retry_after / 1000, is_final=final) == expected
 
-    @rule(owner=st.sampled_from(DEAD))
-    def reap(self, owner: str) -> None:
-        self.look()
+    @rule(times=st.sampled_from([1, 1, 1, 4]), ms=passing, jump=rarely, by=jumps)
+    def pass_time(self, times: int, ms: int, jump: bool, by: int) -> None:
+        """Some time passes; then Redis is away, or its clock steps, before the live workers renew."""
+        for _ in range(times):
+            self.set_clock(self.model.real + ms)
+            self.reap()
+            if jump:
+                self.set_clock(self.model.real + by)
+                self.reap()
+            for owner in ALIVE:
+                self.renew_ids(owner, [id_ for who, id_ in self.model.leases if who == owner])
 
-    def look(self) -> None:
-        """Reap: what live workers hold stays theirs."""
+    def reap(self) -> None:
+        """Let leases run out: what live workers hold stays theirs."""
         self.model.tick()
         expired = self.model.reap()
         assert not {owner for owner, _ in expired} & set(ALIVE), "a live worker lost its lease"
         assert self.frontier.reap() == len(expired)
-
-    @rule(ms=st.integers(1, LEASE_MS // 3), jump=st.just(0) | st.integers(-5 * HOUR_MS, 5 * HOUR_MS))
-    def pass_time(self, ms: int, jump: int) -> None:
-        """Some time passes; then Redis is away, or its clock steps, before the live workers renew."""
-        self.set_clock(self.model.real + ms)
-        self.look()
-        if jump:
-            self.set_clock(self.model.real + jump)
-            self.look()
-        for owner in ALIVE:
-            self.renew_ids(owner, [id_ for who, id_ in self.model.leases if who == owner])
 
     @rule(slot=slots, first=milliseconds, least=milliseconds)
     def pause(self, slot: tuple[str, str], first: int, least: int) -> None:
@@ -539,15 +581,24 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.forget(*values) == len(self.model.seen & set(values))
         self.model.seen -= set(values)
 
-    @rule(abandon=st.booleans())
-    def begin(self, abandon: bool) -> None:
+    @rule(what=st.sampled_from(["begin", "finish", "finish another", "empty", "abandon"]), is_wanted=rarely)
+    def manage(self, what: str, is_wanted: bool) -> None:
+        """What ends or begins a crawl; rarely, since little is left of it then."""
+        if what.startswith("finish"):
+            self.finish(is_own=what == "finish")
+        elif is_wanted:
+            if what == "empty":
+                self.empty()
+            else:
+                self.begin(abandon=what == "abandon")
+
+    def begin(self, *, abandon: bool) -> None:
         begins = abandon or self.model.crawl[0] != "running"
         assert self.frontier.begin(abandon=abandon) == begins
         if begins:
             self.model.forget_crawl(("running", self.redis.hget(f"{JOB}crawl", "id")))
 
-    @rule(is_own=st.booleans())
-    def finish(self, is_own: bool) -> None:
+    def finish(self, *, is_own: bool) -> None:
         state, crawl_id = self.model.crawl
         is_young = 0 <= self.model.real - self.model.begun_at < YOUNG_MS
         finishes = is_own and state == "running" and self.model.is_finished() and not is_young
@@ -555,11 +606,48 @@ class FrontierMachine(RuleBasedStateMachine):
         if finishes:
             self.model.crawl = "finished", crawl_id
 
+    def empty(self) -> None:
+        model = self.model
+        for endpoint in list(model.index):
+            entries = model.waiting(endpoint)
+            model.accepted.subtract(payload(text, endpoint, priority) for priority, text in entries)
+            model.unqueue(endpoint, len(entries))
+        model.accepted.subtract(entry.payload for _, _, entry in model.delayed)
+        model.delayed.clear()
+        assert self.frontier.empty() == len(model.leases)
+
+    @rule(slot=slots)
+    def turn(self, slot: tuple[str, str]) -> None:
+        """Take a turn without a lease."""
+        model = self.model
+        bucket = self.buckets.get(slot)
+        if bucket is None:
+            return
+        model.now, model.moved_at = model.clock(), model.real
+        may_give_at = self.may_give_at(*slot)
+        turn = self.frontier.run(operations.turn(":".join(slot), bucket.limit, self.policy))
+        assert turn.strikes == model.slots[slot].strikes
+        if turn.is_granted:
+            assert may_give_at < model.now + ROUNDING_MS
+            bucket.spend(model.now + turn.wait * 1000)
+        else:
+            assert turn.wait * 1000 == pytest.approx(may_give_at - model.now, abs=ROUNDING_MS)
+
     @rule(
         endpoint=endpoints,
         priority=priorities,
         text=st.sampled_from(
-            ["{e} {p} 0 ", "{e} {p} 7 ", "{e} {p} -1 ", "{e} 3 0 ", "z {p} 0 ", "", " ", "\udcff\0 "]
+            [
+                "{e} {p} 0 ",
+                "{e} {p} 1 ",
+                "{e} {p} 2 ",
+                "{e} {p} -1 ",
+                "{e} 3 0 ",
+                "z {p} 0 ",
+                "",
+                " ",
+                "\udcff\0 ",
+            ]
         ),
     )
     def stranger(self, endpoint: str, priority: int, text: str) -> None:
@@ -584,9 +672,13 @@ class FrontierMachine(RuleBasedStateMachine):
         pipeline.hgetall(f"{JOB}leases")
         pipeline.zrange(f"{JOB}deadlines", 0, -1, withscores=True)
         pipeline.zrange(f"{JOB}delayed", 0, -1, withscores=True)
-        *lists, served_at, leases, deadlines, delayed = pipeline.execute()
+        pipeline.zrange(f"{JOB}dead", 0, -1)
+        asked = [operations.is_finished(), operations.stats(), operations.peek(2)]
+        for operation in asked:
+            self.frontier.send(pipeline, operation)
+        *lists, served_at, leases, deadlines, delayed, dead, finished, stats, shown = pipeline.execute()
         queues = dict(zip(names, lists, strict=False))
-        letters = [(Entry(*lease_fields(letter)), letter.reason) for letter in self.frontier.dead()]
+        letters = [(Entry(*lease_fields(letter)), letter.reason) for letter in map(operations.letter, dead)]
 
         found = Counter(model.done)
         for (endpoint, priority), queue in queues.items():
@@ -599,19 +691,17 @@ class FrontierMachine(RuleBasedStateMachine):
         assert queues == {name: model.queues[name] for name in names}
         index = dict(zip(ENDPOINTS, lists[len(names) :], strict=True))
         assert {k: {int(p) for p in v} for k, v in index.items() if v} == model.index
-        assert dict(served_at) == pytest.approx(model.served_at)
+        assert dict(served_at) == times(model.served_at)
         assert leases == {"/".join(key): str(held.entry) for key, held in model.leases.items()}
-        assert dict(deadlines) == pytest.approx(
-            {"/".join(k): held.deadline for k, held in model.leases.items()}
-        )
-        assert dict(delayed) == pytest.approx({f"{s} {entry}": due for due, s, entry in model.delayed})
+        assert dict(deadlines) == times({"/".join(k): held.deadline for k, held in model.leases.items()})
+        assert dict(delayed) == times({f"{s} {entry}": due for due, s, entry in model.delayed})
         assert letters == model.dead
+        assert asked[0].read(finished) == model.is_finished()
+        self.check_stats(asked[1].read(stats))
+        self.check_peek([lease.payload for lease in asked[2].read(shown)])
 
-    @invariant()
-    def told_right(self) -> None:
+    def check_stats(self, stats: Stats) -> None:
         model = self.model
-        assert self.frontier.is_finished() == model.is_finished()
-        stats = self.frontier.stats()
         assert {(q.endpoint, q.priority): q.count for q in stats.queues} == {
             (endpoint, priority): len(model.queues[endpoint, priority])
             for endpoint, some in model.index.items()
@@ -631,11 +721,12 @@ class FrontierMachine(RuleBasedStateMachine):
         for pause in stats.pauses:
             left = paused[pause.slot].paused_until - model.clock()
             assert pause.seconds * 1000 == pytest.approx(left, abs=ROUNDING_MS)
-        shown = [lease.payload for lease in self.frontier.peek(2)]
+
+    def check_peek(self, shown: list[str]) -> None:
         expected = [
             payload(text, endpoint, priority)
-            for endpoint in model.index
-            for priority, text in model.waiting(endpoint)[:2]
+            for endpoint in self.model.index
+            for priority, text in self.model.waiting(endpoint)[:2]
         ]
         assert len(shown) == len(expected)
         assert all(text in expected or "stranger" in text for text in shown)
@@ -647,6 +738,11 @@ class FrontierMachine(RuleBasedStateMachine):
         if hasattr(self, "frontier"):
             self.frontier.drop_job()
             assert self.redis.keys() == ["time"]
+
+
+def times(expected: dict[str, float]) -> Any:
+    """Give Unix times in ms to compare with, as exact as Redis keeps them."""
+    return pytest.approx(expected, abs=0.01)
 
 
 def lease_fields(lease: Any) -> Iterator[Any]:
