@@ -28,6 +28,7 @@ _NEEDED = re.compile(
 _SCRIPT = """\
 #!/bin/sh
 root=$(dirname "$0")/{release}
+export LUA_CPATH="$root/usr/lib/{triplet}/liblua5.1-?.so.0.0.0"  # Debian 11's Redis looks for cjson there
 exec "$root/{loader}" --library-path "$root/lib/{triplet}:$root/usr/lib/{triplet}" \\
     "$root/usr/bin/{program}" "$@"
 """
