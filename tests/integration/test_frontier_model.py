@@ -266,7 +266,7 @@ rarely = st.sampled_from([False] * 9 + [True])
 slots = st.tuples(endpoints, st.sampled_from(EGRESSES))
 picks = st.lists(numbers, min_size=1, max_size=4)
 passing = st.sampled_from([0, 1, 400, 1_500, LEASE_MS // 3])
-jumps = st.integers(-5 * HOUR_MS, 5 * HOUR_MS)
+jumps = st.sampled_from([0] * 9 + [-HOUR_MS, -1, LEASE_MS, HOUR_MS])
 milliseconds = st.integers(0, 5_000) | st.sampled_from([0, 1, 40_000])
 kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=6)
 limits = st.none() | st.builds(Limit, st.sampled_from([0.5, 1, 7, 20]), st.sampled_from([1, 2, 5]))
@@ -335,8 +335,11 @@ class FrontierMachine(RuleBasedStateMachine):
         outcome=st.sampled_from(["complete", "fail", "release", "keep"]),
         number=numbers,
         ms=passing,
+        jump=jumps,
     )
-    def work(self, kinds: list[Kind], owner: str, egress: str, outcome: str, number: int, ms: int) -> None:
+    def work(
+        self, kinds: list[Kind], owner: str, egress: str, outcome: str, number: int, ms: int, jump: int
+    ) -> None:
         """What workers do most of the time."""
         self.push(kinds)
         self.lease(owner, number, egress)
@@ -348,7 +351,7 @@ class FrontierMachine(RuleBasedStateMachine):
                 self.fail_id(owner, id_, number // 5 * 2_000, False)
             else:
                 self.release_ids(owner, [id_])
-        self.pass_time(1, ms, False, 0)
+        self.pass_time(1, ms, jump)
 
     work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # as often as eight rules
 
@@ -522,14 +525,14 @@ class FrontierMachine(RuleBasedStateMachine):
                 expected = "delayed"
         assert self.frontier.fail(owner, id_, "no: 错误", retry_after / 1000, is_final=final) == expected
 
-    @rule(times=st.sampled_from([1, 1, 1, 4]), ms=passing, jump=rarely, by=jumps)
-    def pass_time(self, times: int, ms: int, jump: bool, by: int) -> None:
+    @rule(times=st.sampled_from([1, 1, 1, 4]), ms=passing, jump=jumps)
+    def pass_time(self, times: int, ms: int, jump: int) -> None:
         """Some time passes; then Redis is away, or its clock steps, before the live workers renew."""
         for _ in range(times):
             self.set_clock(self.model.real + ms)
             self.reap()
             if jump:
-                self.set_clock(self.model.real + by)
+                self.set_clock(self.model.real + jump)
                 self.reap()
             for owner in ALIVE:
                 self.renew_ids(owner, [id_ for who, id_ in self.model.leases if who == owner])
