@@ -12,7 +12,12 @@ _spec = importlib.util.spec_from_file_location(
 preflight = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(preflight)
 
-LIMITS = {"crawler_processes": [1, 64], "crawler_posts_rate": [0.01, 1000]}
+LIMITS = {
+    "crawler_processes": [1, 64],
+    "crawler_posts_rate": [0.01, 1000],
+    "crawler_lease_seconds": [1, 3600],
+    "crawler_max_attempts": [1, 1000],
+}
 SHARED = {"deploy_no_log": {"type": "bool"}}
 
 
@@ -26,6 +31,17 @@ def settings(**variables):
         ("crawler_processes", "many", "crawler_processes is 'many': it must be a whole number from 1 to 64"),
         ("crawler_processes", 0, "crawler_processes is 0: it must be a whole number from 1 to 64"),
         ("crawler_processes", True, "crawler_processes is True: it must be a whole number from 1 to 64"),
+        ("crawler_max_attempts", 0, "crawler_max_attempts is 0: it must be a whole number from 1 to 1000"),
+        (
+            "crawler_lease_seconds",
+            "long",
+            "crawler_lease_seconds is 'long': it must be a number from 1 to 3600",
+        ),
+        (
+            "crawler_scheduler",
+            "redis",
+            "crawler_scheduler is 'redis': it must be frontier or scrapy_redis",
+        ),
         ("crawler_posts_rate", "fast", "crawler_posts_rate is 'fast': it must be a number from 0.01 to 1000"),
         ("crawler_obey_robots", "maybe", "crawler_obey_robots is 'maybe': it must be true or false"),
         ("tieba_target", "mirror", "tieba_target is 'mirror': it must be live or replica"),
@@ -100,15 +116,31 @@ def test_redis_lets_the_crawler_use_the_keys_of_its_job():
 
 
 @pytest.mark.parametrize(
-    ("master", "slave", "job"),
+    ("master", "slave", "said"),
     [
-        ({"redis_crawler_prefix": "mine", "crawler_job": "other"}, {"crawler_job": "other"}, "other"),
-        ({"redis_crawler_prefix": "mine"}, {}, "tieba"),
+        (
+            {"redis_crawler_prefix": "mine", "crawler_job": "other"},
+            {"crawler_job": "other"},
+            "redis_crawler_prefix is 'mine', but crawler_job is 'other': leave",
+        ),
+        (
+            {"redis_crawler_prefix": "mine"},
+            {},
+            "redis_crawler_prefix is 'mine', but crawler_job is 'tieba': leave",
+        ),
+        ({}, {"crawler_job": "other"}, "crawler_job is 'other' on s, but 'tieba' on m: set it for all"),
+        (
+            {"crawler_scheduler": "scrapy_redis"},
+            {},
+            "crawler_scheduler is 'frontier' on s, but 'scrapy_redis' on m: set it for all",
+        ),
+        ({"crawler_job": "a b"}, {"crawler_job": "a b"}, "crawler_job is 'a b': it must be of letters"),
+        ({"crawler_job": "a}b"}, {"crawler_job": "a}b"}, "crawler_job is 'a}b': it must be of letters"),
     ],
 )
-def test_a_prefix_that_is_not_the_job_is_explained(master, slave, job):
+def test_a_job_whose_keys_redis_would_refuse_is_explained(master, slave, said):
     (error,) = jobs(master, slave)
-    assert error.startswith(f"redis_crawler_prefix is 'mine', but crawler_job is '{job}' (on s): leave")
+    assert error.startswith(said)
     assert "\n" not in error
 
 

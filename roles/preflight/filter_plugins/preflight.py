@@ -122,19 +122,33 @@ def group_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], t
 
 
 def job_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
-    """Return one line where Redis would refuse the crawler its keys: their prefix is the crawler's job."""
-    masters = groups.get("master", [])
-    for master in masters[:1]:
-        if "redis_crawler_prefix" in hostvars[master]:
-            prefix = hostvars[master]["redis_crawler_prefix"]
-            for host in [*groups.get("slaves", []), master]:
-                job = hostvars[host].get("crawler_job", "tieba")
-                if str(job) != str(prefix):
-                    return [
-                        f"redis_crawler_prefix is {prefix!r}, but crawler_job is {job!r} (on {host}): "
-                        "leave redis_crawler_prefix out, it follows crawler_job"
-                    ]
-    return []
+    """Return one line for each thing by which Redis would refuse the crawler its keys.
+
+    The master gives the crawler's user the keys of one job, and what the chosen scheduler calls.
+    """
+    masters, slaves = groups.get("master", []), groups.get("slaves", [])
+    if not masters:
+        return []
+    errors = []
+    ours = hostvars[masters[0]]
+    for name, default in (("crawler_job", "tieba"), ("crawler_scheduler", "frontier")):
+        value = ours.get(name, default)
+        for host in slaves:
+            other = hostvars[host].get(name, default)
+            if str(other) != str(value):
+                errors.append(
+                    f"{name} is {other!r} on {host}, but {value!r} on {masters[0]}: set it for all machines"
+                )
+    job = str(ours.get("crawler_job", "tieba"))
+    prefix = str(ours.get("redis_crawler_prefix", job))
+    if not re.fullmatch(r"[\w.:-]+", job):
+        errors.append(f"crawler_job is {job!r}: it must be of letters, digits, and . : _ -")
+    if prefix != job:
+        errors.append(
+            f"redis_crawler_prefix is {prefix!r}, but crawler_job is {job!r}: "
+            "leave redis_crawler_prefix out, it follows crawler_job"
+        )
+    return errors
 
 
 def file_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], folders: Iterable[str]) -> list[str]:
