@@ -1,7 +1,8 @@
 """Turns Scrapy requests into what the frontier keeps, and back.
 
-A request for a target is kept as its target alone, e.g. `{"target":["thread",7777,1]}`: what is signed, versioned
-or addressed in it is made anew when it is sent. Any other request is kept as `tieba.serializer` writes it.
+A request for a target is kept as its target alone, e.g. `{"target":["thread",7777,1]}`: what is signed,
+versioned or addressed in it is made anew when it is sent. Any other request is kept as `tieba.serializer`
+writes it.
 """
 
 from __future__ import annotations
@@ -9,22 +10,27 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from scrapy import Request
 from scrapy.utils.httpobj import urlparse_cached
-from scrapy.utils.request import request_from_dict
+from scrapy.utils.request import RequestFingerprinter, request_from_dict
+from scrapy_redis.dupefilter import RFPDupeFilter
 
 import frontier
 from tieba import serializer
-from tieba.pages import Scope, target_from_list
+from tieba.pages import ForumPage, Scope, target_from_list, target_to_list
 from tieba.requests import is_seed, make_request, scope_of, target_of
 
 if TYPE_CHECKING:
-    from scrapy import Request
+    from collections.abc import Mapping
+
     from scrapy.crawler import Crawler
 
     from frontier import Lease
     from tieba.config import Config
+    from tieba.pages import Target
 
 LEASE = "lease"  # in a request's meta: the id of its lease
+_NAMES_OF_METHODS = {"callback", "errback"}
 
 
 class Codec:
@@ -37,13 +43,10 @@ class Codec:
     def pack(self, request: Request) -> frontier.Request:
         """Give what the frontier keeps of a request; raises ValueError or TypeError if it cannot be kept."""
         if target_of(request) is not None:
-            return self._pack_target(request)
+            return _pack_target(request)
         meta = {key: value for key, value in request.meta.items() if key != LEASE}
         plain = request.replace(meta=meta).to_dict(spider=self._crawler.spider)
-        plain.pop("priority", None)
-        identity = None if request.dont_filter else self._fingerprint(request)
-        endpoint = request.meta.get("download_slot") or urlparse_cached(request).hostname or "-"
-        return frontier.Request(str(endpoint), serializer.dumps(plain), request.priority, identity)
+        return _pack_other(request, plain, self._identity(request))
 
     def unpack(self, lease: Lease) -> Request:
         """Make the request that a lease is for; raises ValueError for what no codec has written."""
@@ -51,33 +54,10 @@ class Codec:
         if isinstance(value, dict) and "target" in value:
             request = self._unpack_target(value)
         else:
-            request = request_from_dict(serializer.from_json(value), spider=self._crawler.spider)
+            request = request_from_dict(serializer.loads(lease.payload), spider=self._crawler.spider)
             request = request.replace(priority=lease.priority)
         request.meta[LEASE] = lease.id
         return request
-
-    def _pack_target(self, request: Request) -> frontier.Request:
-        target = request.meta["target"]
-        scope = scope_of(request)
-        kept: dict[str, Any] = {"target": target}
-        identity = list(target)
-        if scope.pages is not None:
-            kept["pages"] = scope.pages
-        if is_seed(request):
-            kept["is_seed"] = True
-            if target[0] == "forum":
-                identity += [
-                    "pages",
-                    scope.pages,
-                ]  # seeds of one forum that reach differently far are different
-        return frontier.Request(
-            request.meta["endpoint"],
-            json.dumps(kept, ensure_ascii=False, separators=(",", ":")),
-            request.priority,
-            None
-            if request.dont_filter
-            else frontier.fingerprint(json.dumps(identity, separators=(",", ":"))),
-        )
 
     def _unpack_target(self, value: dict[str, Any]) -> Request:
         target = target_from_list(value["target"])
@@ -88,6 +68,64 @@ class Codec:
             raise ValueError("a request for Tieba in a crawl without its configuration")
         return make_request(target, Scope(pages), self._config, is_seed=bool(value.get("is_seed")))
 
-    def _fingerprint(self, request: Request) -> int:
-        assert self._crawler.request_fingerprinter is not None  # noqa: S101 - set before any request is made
-        return frontier.fingerprint(self._crawler.request_fingerprinter.fingerprint(request).hex())
+    def _identity(self, request: Request) -> str:
+        fingerprinter = self._crawler.request_fingerprinter
+        assert fingerprinter is not None  # noqa: S101 - set before any request is made
+        if type(fingerprinter) is RequestFingerprinter and not request.meta.get("verbatim_url"):
+            return identity(request)  # tells the same requests apart as the fingerprinter
+        return fingerprinter.fingerprint(request).hex()
+
+
+def pack_plain(plain: Mapping[str, Any]) -> frontier.Request:
+    """Give what the frontier keeps of a request that others wrote down with `Request.to_dict()`.
+
+    Raises ValueError or TypeError for anything else. The names of class and methods in it stay names.
+    """
+    fields = {name: plain[name] for name in Request.attributes if name in plain}
+    request = Request(**{name: value for name, value in fields.items() if name not in _NAMES_OF_METHODS})
+    if target_of(request) is not None:
+        return _pack_target(request)
+    return _pack_other(request, dict(plain), identity(request))
+
+
+def identity(request: Request) -> str:
+    """Give what is equal for requests that are the same: that of the target, else what scrapy-redis keeps."""
+    target = target_of(request)
+    if target is None:
+        return str(RFPDupeFilter.request_fingerprint(None, request))
+    return target_identity(target, scope_of(request) if is_seed(request) else None)
+
+
+def target_identity(target: Target, seed: Scope | None = None) -> str:
+    """Give the identity of a target; seeds of one forum that reach differently far are different."""
+    values: list[Any] = target_to_list(target)
+    if seed is not None and isinstance(target, ForumPage):
+        values += ["pages", seed.pages]
+    return _dumps(values)
+
+
+def _pack_target(request: Request) -> frontier.Request:
+    kept: dict[str, Any] = {"target": list(request.meta["target"])}
+    pages = scope_of(request).pages
+    if pages is not None:
+        kept["pages"] = pages
+    if is_seed(request):
+        kept["is_seed"] = True
+    return frontier.Request(
+        request.meta["endpoint"], _dumps(kept), request.priority, _fingerprint(request, identity(request))
+    )
+
+
+def _pack_other(request: Request, plain: dict[str, Any], known_by: str) -> frontier.Request:
+    plain.pop("priority", None)
+    endpoint = request.meta.get("download_slot") or urlparse_cached(request).hostname or "-"
+    payload = serializer.dumps(plain)
+    return frontier.Request(str(endpoint), payload, request.priority, _fingerprint(request, known_by))
+
+
+def _fingerprint(request: Request, known_by: str) -> int | None:
+    return None if request.dont_filter else frontier.fingerprint(known_by)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -65,6 +65,7 @@ class Pulse:
         state = {
             "host": cluster.host,
             "version": _VERSION,
+            "scheduler": cluster.config.scheduler,
             "done": cluster.counts.done,
             "rate": cluster.counts.rate(),
             "leased": cluster.counts.held(),

@@ -55,8 +55,10 @@ def make_request(
 
 def target_of(request: Request) -> Target | None:
     """Give the target of a request, None for one that is not ours (robots.txt, a user's own)."""
-    values = request.meta.get("target")
-    return None if values is None else target_from_list(values)
+    try:
+        return target_from_list(request.meta.get("target"))
+    except ValueError:
+        return None
 
 
 def scope_of(request: Request) -> Scope:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from typing import Any
+
+from scrapy import Request
 
 _BYTES = "b64"
 _PAIRS = "pairs"
@@ -39,15 +42,26 @@ def dumps(request: dict[str, Any]) -> str:
 
 def loads(data: bytes | str) -> dict[str, Any]:
     """Undo `dumps`, for Scrapy's `request_from_dict`; raises ValueError where the data is something else."""
-    return from_json(json.loads(data))
+    request = read(data)
+    if "_class" in request:
+        _check_class(str(request["_class"]))
+    return request
 
 
-def from_json(value: Any) -> dict[str, Any]:
-    """Undo `dumps` for a JSON value that is read already."""
-    request = _decoded(value)
+def read(data: bytes | str) -> dict[str, Any]:
+    """Undo `dumps`, for those who make no request of it."""
+    request = _decoded(json.loads(data))
     if not isinstance(request, dict) or not isinstance(request.get("url"), str):
         raise ValueError("not a serialized request")
     return request
+
+
+def _check_class(path: str) -> None:
+    """Raise ValueError unless a class is one of requests; Scrapy would import and call whatever is named."""
+    module, _, name = path.rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    if not (isinstance(found, type) and issubclass(found, Request)):
+        raise ValueError(f"{path} is no class of requests that the spider uses")
 
 
 def _encoded(value: Any) -> Any:

@@ -23,7 +23,8 @@ from frontier import Limit, connect_blocking, operations
 from frontier.blocking import Frontier
 from frontier.connection import ERRORS
 from tieba.cluster import Cluster
-from tieba.requests import fresh, is_seed
+from tieba.codec import identity
+from tieba.requests import fresh
 
 if TYPE_CHECKING:
     from scrapy import Request, Spider
@@ -57,13 +58,8 @@ class DupeFilter(scrapy_redis.dupefilter.RFPDupeFilter):  # type: ignore[misc]
     """Knows requests by their target, whatever is signed or versioned in their bytes."""
 
     def request_fingerprint(self, request: Request) -> str:
-        """Give a request's identity; seeds of one forum that reach differently far are different."""
-        target = request.meta.get("target")
-        if target is None:
-            return str(super().request_fingerprint(request))
-        if is_seed(request) and target[0] == "forum":
-            target = [*target, "pages", request.meta.get("pages")]
-        return json.dumps(target, ensure_ascii=False, separators=(",", ":"))
+        """Give a request's identity, as the frontier knows it."""
+        return identity(request)
 
 
 class Queue(scrapy_redis.queue.PriorityQueue):  # type: ignore[misc]
