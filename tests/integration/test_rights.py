@@ -1,0 +1,92 @@
+"""The crawler works with the rights that role redis gives it, on the Redis of every supported system."""
+
+import contextlib
+import hashlib
+
+import jinja2
+import pytest
+import yaml
+from redis.exceptions import NoPermissionError
+
+from frontier import Frontier, Request, connect
+from frontier.job import Job
+from tests.conftest import ROOT
+
+ROLE = ROOT / "roles" / "redis"
+SYSTEMS = {"jammy": "redis-6.0", "bookworm": "redis-7.0", "trixie": "redis-8.0"}
+
+
+@pytest.fixture(params=SYSTEMS)
+def start(request, start_redis, tmp_path):
+    """Start Redis with the role's ACL file; gives clients of the crawler and of the administrator."""
+
+    def start(scheduler="frontier"):
+        environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
+        environment.filters["hash"] = lambda text, name: hashlib.new(name, text.encode()).hexdigest()
+        template = (ROLE / "templates/etc/redis/users.acl.j2").read_text(encoding="utf-8")
+        users = environment.from_string(template).render(
+            yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8")),
+            ansible_facts={"distribution_release": request.param},
+            redis_crawler_prefix="work",
+            redis_admin_password="a",
+            redis_crawler_password="c",
+            crawler_scheduler=scheduler,
+        )
+        file = tmp_path / "users.acl"
+        file.write_text(users, encoding="utf-8")
+        server = start_redis(SYSTEMS[request.param], f"aclfile {file}")
+        return connect(server.url.replace("//", "//crawler:c@")), server.client(
+            username="admin", password="a"
+        )
+
+    return start
+
+
+async def test_the_frontier_needs_no_more_rights_than_it_has(start):
+    redis, admin = start()
+    async with contextlib.aclosing(redis):
+        frontier = Frontier(redis, "work")
+        job = Job(frontier)
+        await job.push_seed("{}")
+        await job.push_seed("{}")
+        await frontier.begin()
+        await job.note_seed("{}")
+        # So many that shards of the seen set are split.
+        await frontier.push([Request("pages", str(number), fingerprint=number) for number in range(500)])
+        leases = [lease.id for lease in (await frontier.lease(5, "me")).leases]
+        assert await frontier.renew("me", leases) == set(leases)
+        follow_up = Request("images", "x", fingerprint=1000)
+        assert await frontier.complete("me", [(leases[0], [follow_up])]) == {leases[0]}
+        assert await frontier.release("me", [leases[1]]) == 1
+        assert await frontier.fail("me", leases[2], "again") == "delayed"
+        assert await frontier.fail("me", leases[3], "never", is_final=True) == "dead"
+        assert await frontier.reap() == 0
+        assert (await frontier.pause("pages:default", 1, "busy"))[1]
+        assert await frontier.resume("pages:default")
+        assert await frontier.peek()
+        assert await frontier.forget(1000) == 1
+        await job.bury("pages", "x", "no request")
+        await job.beat("me", {}, crawl_id="", counted_as="here", outcomes={})
+        await job.leave("me")
+        facts = await job.facts()
+        assert (facts.waiting_seeds, facts.requests.delayed, facts.requests.dead) == (1, 1, 2)
+        assert await frontier.retry_dead() == 2
+        assert await frontier.empty() == 1
+        await frontier.drop_job()
+        refused = [
+            entry for entry in admin.acl_log() if entry["object"] != "client"
+        ]  # its name, to Redis 6.0
+        assert refused == []
+
+
+@pytest.mark.parametrize(("scheduler", "is_allowed"), [("frontier", False), ("scrapy_redis", True)])
+async def test_the_keys_of_scrapy_redis_are_the_crawlers_with_its_scheduler_alone(
+    start, scheduler, is_allowed
+):
+    redis, _ = start(scheduler)
+    async with contextlib.aclosing(redis):
+        for key in ("work:requests", "work:dupefilter"):
+            with contextlib.nullcontext() if is_allowed else pytest.raises(NoPermissionError):
+                await redis.sadd(key, "x")
+        with pytest.raises(NoPermissionError):
+            await redis.sadd("works:start_urls", "x")
