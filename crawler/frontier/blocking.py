@@ -127,6 +127,10 @@ class Frontier:
         batches = (ids[start : start + _LETTERS_AT_ONCE] for start in range(0, len(ids), _LETTERS_AT_ONCE))
         return sum(self.run(operations.retry(batch)) for batch in batches)
 
+    def see(self, *fingerprints: int) -> int:
+        """Mark requests as seen without queueing them; returns how many were new."""
+        return self.run(operations.see(fingerprints))
+
     def forget(self, *fingerprints: int) -> int:
         """Let requests be pushed again; returns how many had been seen."""
         return self.run(operations.forget(fingerprints))

@@ -176,6 +176,10 @@ class Frontier:
             retried += await self.run(operations.retry(ids[start : start + _LETTERS_AT_ONCE]))
         return retried
 
+    async def see(self, *fingerprints: int) -> int:
+        """Mark requests as seen without queueing them; returns how many were new."""
+        return await self.run(operations.see(fingerprints))
+
     async def forget(self, *fingerprints: int) -> int:
         """Let requests be pushed again; returns how many had been seen."""
         return await self.run(operations.forget(fingerprints))

@@ -161,6 +161,11 @@ def retry(ids: Iterable[str]) -> Operation[int]:
     return Operation("retry", list(ids), int)
 
 
+def see(fingerprints: Iterable[int]) -> Operation[int]:
+    """Mark requests as seen; gives how many were new."""
+    return Operation("see", [str(value) for value in fingerprints], int)
+
+
 def forget(fingerprints: Iterable[int]) -> Operation[int]:
     """Let requests be queued again; gives how many had been seen."""
     return Operation("forget", [str(value) for value in fingerprints], int)

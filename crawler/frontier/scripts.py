@@ -13,6 +13,7 @@ from importlib import resources
 _LIBRARIES = {
     "push": ("common", "seen"),
     "complete": ("common", "seen"),
+    "see": ("common", "seen"),
     "forget": ("common", "seen"),
     "reap": ("common", "garbage"),
     "begin": ("common", "garbage"),

@@ -84,7 +84,8 @@ async def test_a_crawl(any_frontier: Frontier) -> None:
     assert letter.at == pytest.approx(time.time(), abs=60)
     assert await any_frontier.retry_dead(lambda letter: "500" in letter.reason) == 1
     assert await any_frontier.forget(fingerprint("/b"), fingerprint("/x")) == 1
-    assert await any_frontier.push(requests("/a", "/b")) == 1
+    assert await any_frontier.see(fingerprint("/a"), fingerprint("/d")) == 1
+    assert await any_frontier.push(requests("/a", "/b", "/d")) == 1
     assert payloads(await any_frontier.lease(10, "me")) == ["/c", "/b"]
     assert (await any_frontier.stats()).owners == {"me": 2}
 
