@@ -98,6 +98,8 @@ class Worker:
         self._outbox: list[_Unwritten] = []
         self._wanted, self._news, self._dirty, self._written = (asyncio.Event() for _ in range(4))
         self._written.set()
+        self._is_closing = False
+        self._filling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -167,10 +169,17 @@ class Worker:
 
         What Redis does not take in time is repeated by another worker when the leases run out.
         """
+        self._is_closing = True
+        self._wanted.set()
+        self._news.set()
+        if self._filling is not None:  # what it is about to lease is given back, too
+            await asyncio.wait({self._filling}, timeout=patience_seconds)
         self.release(*self._valid_until.keys() - self._settled)
         self._ready.clear()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.flush(), patience_seconds)
+        if self._timer is not None:
+            self._timer.cancel()
         await cancel(*self._tasks)
 
     # What goes on behind.
@@ -178,12 +187,14 @@ class Worker:
     async def _run(self, first: Callable[[], Coroutine[Any, Any, object]] | None) -> None:
         if first is not None:
             await self.patience(first)
-        for loop in (self._fill, self._write, self._renew, self._reap):
+        self._filling = asyncio.create_task(self._forever(self._fill))
+        self._tasks.append(self._filling)
+        for loop in (self._write, self._renew, self._reap):
             self._tasks.append(asyncio.create_task(self._forever(loop)))
 
     async def _forever(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let a loop go on after an error that nobody expects, e.g. a key of another type in Redis."""
-        while True:
+        while not self._is_closing:
             try:
                 await loop()
             except Exception as error:  # noqa: BLE001 - told, and tried again
@@ -191,7 +202,7 @@ class Worker:
                 await asyncio.sleep(_REAP_SECONDS)
 
     async def _fill(self) -> None:
-        while True:
+        while not self._is_closing:
             room = self._room(len(self._ready)) if len(self._settled) < self._most_unwritten else 0
             if room < 1:
                 await self._wanted.wait()

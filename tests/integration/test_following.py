@@ -68,7 +68,7 @@ def test_following_outlives_servers_that_go_away(servers, tmp_path):
     start_redis, start_mongodb, environment, port = servers
     redis = start_redis()
     mongodb = start_mongodb()
-    redis_cli(port, "hset", "tieba:crawl", "state", "running", "id", "a", "started_at", str(time.time()))
+    redis_cli(port, "hset", "{tieba}:crawl", "state", "running", "id", "a", "started_at", str(time.time()))
     told, complaints = tmp_path / "stdout", tmp_path / "stderr"
     with told.open("w") as stdout, complaints.open("w") as stderr:
         follower = subprocess.Popen(
@@ -89,7 +89,7 @@ def test_following_outlives_servers_that_go_away(servers, tmp_path):
             start_mongodb()
             wait_for(told, "running", before + 1)
 
-            redis_cli(port, "hset", "tieba:crawl", "state", "finished", "finished_at", str(time.time()))
+            redis_cli(port, "hset", "{tieba}:crawl", "state", "finished", "finished_at", str(time.time()))
             assert follower.wait(timeout=DEADLINE_SECONDS) == 0
         finally:
             follower.kill()
@@ -103,7 +103,7 @@ def test_following_on_a_terminal_keeps_the_drawing(servers):
     start_redis, start_mongodb, environment, port = servers
     redis = start_redis()
     start_mongodb()
-    redis_cli(port, "hset", "tieba:crawl", "state", "running", "id", "a", "started_at", str(time.time()))
+    redis_cli(port, "hset", "{tieba}:crawl", "state", "running", "id", "a", "started_at", str(time.time()))
     terminal, inside = pty.openpty()
     follower = subprocess.Popen(
         [program("tieba"), "status", "--until-finished"],
@@ -120,7 +120,7 @@ def test_following_on_a_terminal_keeps_the_drawing(servers):
         # The last facts are drawn again, above the complaint.
         assert "requests" in read_until(terminal, "waiting for it").partition("does not answer")[0]
         start_redis()
-        redis_cli(port, "hset", "tieba:crawl", "state", "finished", "finished_at", str(time.time()))
+        redis_cli(port, "hset", "{tieba}:crawl", "state", "finished", "finished_at", str(time.time()))
         read_until(terminal, "finished")
         assert follower.wait(timeout=DEADLINE_SECONDS) == 0
     finally:

@@ -281,13 +281,21 @@ class FrontierMachine(RuleBasedStateMachine):
         super().__init__()
         redis.flushdb()
         self.redis = redis
-        self.numbers = itertools.count()
+        self.strangers = itertools.count()
         self.calls: dict[str, tuple[int, int, str]] = {}  # of each owner the last: number, count, egress
         self.model = Model(real=1_700_000_000_000)
         self.set_clock(self.model.real)
 
-    @initialize(horizon=st.sampled_from([0, 500, 2_000]), each=st.tuples(limits, limits), others=limits)
-    def configure(self, horizon: int, each: tuple[Limit | None, ...], others: Limit | None) -> None:
+    @initialize(
+        size=st.sampled_from([1, 5, 1_000]),
+        horizon=st.sampled_from([0, 500, 2_000]),
+        each=st.tuples(limits, limits),
+        others=limits,
+    )
+    def configure(
+        self, size: int, horizon: int, each: tuple[Limit | None, ...], others: Limit | None
+    ) -> None:
+        self.numbers = iter(range(size))
         self.policy = Policy(
             lease_seconds=LEASE_MS / 1000,
             max_attempts=MAX_ATTEMPTS,
@@ -312,10 +320,10 @@ class FrontierMachine(RuleBasedStateMachine):
         self.redis.hset("time", mapping={"seconds": ms // 1000, "microseconds": ms % 1000 * 1000})
 
     def make(self, kinds: Iterable[Kind]) -> list[Request]:
-        """Make requests with payloads of their own."""
+        """Make requests with payloads of their own, no more than the run may have."""
         return [
-            Request(endpoint, f'{{"n": {next(self.numbers)},\n"é": "\\u0000"}}', priority, known_as)
-            for endpoint, priority, known_as in kinds
+            Request(endpoint, f'{{"n": {number},\n"é": "\\u0000"}}', priority, known_as)
+            for (endpoint, priority, known_as), number in zip(kinds, self.numbers, strict=False)
         ]
 
     def pick(self, numbers: Sequence[int], is_wrong: bool) -> tuple[str, list[str]]:
@@ -332,7 +340,7 @@ class FrontierMachine(RuleBasedStateMachine):
         kinds=kinds,
         owner=owners,
         egress=st.sampled_from(EGRESSES),
-        outcome=st.sampled_from(["complete", "fail", "release", "keep"]),
+        outcome=st.sampled_from(["complete", "fail", "give up", "release", "keep"]),
         number=numbers,
         ms=passing,
         jump=jumps,
@@ -347,10 +355,10 @@ class FrontierMachine(RuleBasedStateMachine):
             owner, (id_,) = self.pick([number], False)
             if outcome == "complete":
                 self.complete_ids(owner, [(id_, self.make(kinds[:1]))])
-            elif outcome == "fail":
-                self.fail_id(owner, id_, number // 5 * 2_000, False)
-            else:
+            elif outcome == "release":
                 self.release_ids(owner, [id_])
+            else:
+                self.fail_id(owner, id_, number // 5 * 2_000, outcome == "give up")
         self.pass_time(1, ms, jump)
 
     work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # as often as eight rules
@@ -655,7 +663,7 @@ class FrontierMachine(RuleBasedStateMachine):
     )
     def stranger(self, endpoint: str, priority: int, text: str) -> None:
         """Somebody writes into a queue."""
-        text = text.format(e=endpoint, p=priority) + f"stranger's {next(self.numbers)}"
+        text = text.format(e=endpoint, p=priority) + f"stranger's {next(self.strangers)}"
         self.redis.rpush(f"{JOB}queue:{endpoint}:{priority}", text)
         self.model.queues[endpoint, priority].append(text)
         self.model.accepted[payload(text, endpoint, priority)] += 1

@@ -43,8 +43,8 @@ def database(truth, redis_url, mongodb_url):
         str(time.time()),
     ]
     for command in (
-        ["hset", "tieba:crawl", *crawl],
-        ["sadd", "tieba:seeds", '{"forum": "聊天", "pages": 1}'],
+        ["hset", "{tieba}:crawl", *crawl],
+        ["sadd", "{tieba}:seeds", '{"forum": "聊天", "pages": 1}'],
     ):
         subprocess.run(["redis-cli", "-u", redis_url, *command], check=True, capture_output=True)
     now = datetime.now(timezone.utc)

@@ -2,22 +2,29 @@
 
 from rich.console import Console
 
+from frontier import Letter, Pause, Stats
 from frontier.job import Facts
-from frontier.slots import Pause
+from frontier.model import Queued
 from tieba.status import Eta, draw, duration, line, summarize
 
 
+REPEATS = {"retried": 3, "expired": 0}
+PAUSE = Pause("posts:x", 4.2, "rate_limited: HTTP 429")
+
+
+def stats(*pauses):
+    return Stats((Queued("posts", 10, 10),), leased=4, delayed=2, dead=1, pauses=pauses, retried=3)
+
+
 def facts(**changes):
-    beat = {"host": "slave1", "at": 1059.0, "leased": 3, "taken": 9, "rate": 2.0, "version": "0.1.0"}
+    beat = {"host": "slave1", "at": 1059.0, "leased": 3, "rate": 2.0, "version": "0.1.0"}
     values = {
         "now": 1060.0,
         "crawl": {"state": "running", "id": "a", "started_at": "1000.0"},
         "seeds": ('{"forum": "聊天", "pages": 2}',),
         "waiting_seeds": 1,
-        "queued": 10,
-        "delayed": 2,
-        "failed": 1,
-        "failures": ({"request": ["thread", 7, 1], "reason": "unknown: HTTP 500", "at": 1},),
+        "requests": stats(),
+        "letters": (Letter("1", "posts", 10, 6, '{"target":["thread",7,1]}', "unknown: HTTP 500", 1.0),),
         "outcomes": {"ok": 40, "deleted": 1},
         "pages": {"slave1": 30, "slave2": 11},
         "workers": {
@@ -37,8 +44,8 @@ def shown(status):
 
 
 def test_numbers_add_up():
-    status = summarize(facts(), [Pause("posts:x", 4.2, "rate_limited: HTTP 429")], {"posts": 5})
-    assert status["requests"] == {"done": 41, "queued": 11, "leased": 4, "failed": 1, "delayed": 2}
+    status = summarize(facts(requests=stats(PAUSE)), {"posts": 5})
+    assert status["requests"] == {"done": 41, "queued": 11, "leased": 4, "failed": 1, "delayed": 2} | REPEATS
     assert status["rate"] == 4.0
     assert status["eta_seconds"] == round(17 / 4, 1)
     assert status["crawl"] == {
@@ -56,12 +63,12 @@ def test_numbers_add_up():
 
 def test_finished_crawl_has_its_average_rate_and_no_time_left():
     crawl = {"state": "finished", "started_at": "1000.0", "finished_at": "1020.5"}
-    status = summarize(facts(crawl=crawl), [], {})
+    status = summarize(facts(crawl=crawl), {})
     assert (status["rate"], status["eta_seconds"], status["crawl"]["seconds"]) == (2.0, None, 20.5)
 
 
 def test_everything_is_shown():
-    status = summarize(facts(), [Pause("posts:x", 4.2, "rate_limited: HTTP 429")], {"posts": 5})
+    status = summarize(facts(requests=stats(PAUSE)), {"posts": 5})
     text = shown(status)
     for part in (
         "running",
@@ -80,11 +87,11 @@ def test_everything_is_shown():
 
 
 def test_no_crawl_says_how_to_begin_one():
-    assert "tieba seed" in shown(summarize(facts(crawl={}), [], {}))
+    assert "tieba seed" in shown(summarize(facts(crawl={}), {}))
 
 
 def test_running_without_workers_says_where_to_look():
-    assert "systemctl" in line(summarize(facts(workers={}), [], {}))
+    assert "systemctl" in line(summarize(facts(workers={}), {}))
 
 
 def test_durations():
@@ -104,7 +111,7 @@ def test_time_left_follows_how_fast_the_rest_shrinks_not_the_rate():
 
 
 def test_a_single_look_can_only_tell_the_least_time_left():
-    status = summarize(facts(), [], {})
+    status = summarize(facts(), {})
     assert "at least 4 s left" in shown(status)
     assert "at least" not in shown({**status, **Eta().refine(status), "eta_seconds": 4.0})
 
