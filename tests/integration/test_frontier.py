@@ -156,6 +156,14 @@ def test_what_a_lost_answer_may_have_leased_can_be_given_back(blocking: frontier
     assert blocking.stats().queued == 2
 
 
+def test_a_crawl_whose_begin_was_not_answered_begins_once(blocking: frontier.blocking.Frontier) -> None:
+    begin = operations.begin("id", abandon=True)
+    assert blocking.run(begin)
+    blocking.push(requests("/"))
+    assert blocking.run(begin)
+    assert blocking.stats().queued == 1
+
+
 @pytest.mark.parametrize(
     "request_",
     [Request("", "x"), Request("two words", "x"), Request("pages", "x", 1.5)],  # type: ignore[arg-type]

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Kind = tuple[str, int, "int | None"]  # of a request: endpoint, priority, fingerprint
 
-settings.register_profile("quick", max_examples=100, stateful_step_count=60, derandomize=True)
-settings.register_profile("long", max_examples=2_000, stateful_step_count=60)
+settings.register_profile("quick", max_examples=80, stateful_step_count=60, derandomize=True)
+settings.register_profile("long", max_examples=1_600, stateful_step_count=60)
 PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 JOB = "{model}:"
@@ -267,7 +267,7 @@ slots = st.tuples(endpoints, st.sampled_from(EGRESSES))
 picks = st.lists(numbers, min_size=1, max_size=4)
 passing = st.sampled_from([0, 1, 400, 1_500, LEASE_MS // 3])
 jumps = st.sampled_from([0] * 9 + [-HOUR_MS, -1, LEASE_MS, HOUR_MS])
-milliseconds = st.integers(0, 5_000) | st.sampled_from([0, 1, 40_000])
+pauses = st.sampled_from([0, 1, 3_000, 40_000])
 kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=6)
 limits = st.none() | st.builds(Limit, st.sampled_from([0.5, 1, 7, 20]), st.sampled_from([1, 2, 5]))
 
@@ -291,9 +291,10 @@ class FrontierMachine(RuleBasedStateMachine):
         horizon=st.sampled_from([0, 500, 2_000]),
         each=st.tuples(limits, limits),
         others=limits,
+        begins=st.booleans(),
     )
     def configure(
-        self, size: int, horizon: int, each: tuple[Limit | None, ...], others: Limit | None
+        self, size: int, horizon: int, each: tuple[Limit | None, ...], others: Limit | None, begins: bool
     ) -> None:
         self.numbers = iter(range(size))
         self.policy = Policy(
@@ -314,6 +315,8 @@ class FrontierMachine(RuleBasedStateMachine):
             if (limit := self.limits.get(endpoint) or others)
         }
         self.frontier = TestFrontier(self.redis, "model", self.policy)
+        if begins:
+            self.begin(abandon=False)
 
     def set_clock(self, ms: int) -> None:
         self.model.real = ms
@@ -360,6 +363,7 @@ class FrontierMachine(RuleBasedStateMachine):
             else:
                 self.fail_id(owner, id_, number // 5 * 2_000, outcome == "give up")
         self.pass_time(1, ms, jump)
+        self.finish(is_own=True)
 
     work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # as often as eight rules
 
@@ -552,7 +556,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert not {owner for owner, _ in expired} & set(ALIVE), "a live worker lost its lease"
         assert self.frontier.reap() == len(expired)
 
-    @rule(slot=slots, first=milliseconds, least=milliseconds)
+    @rule(slot=slots, first=pauses, least=pauses)
     def pause(self, slot: tuple[str, str], first: int, least: int) -> None:
         state, now, longest = self.model.slots[slot], self.model.clock(), 2 * first
         is_paused = state.paused_until > now
@@ -643,6 +647,8 @@ class FrontierMachine(RuleBasedStateMachine):
             bucket.spend(model.now + turn.wait * 1000)
         else:
             assert turn.wait * 1000 == pytest.approx(may_give_at - model.now, abs=ROUNDING_MS)
+
+    turn_2 = turn_3 = turn
 
     @rule(
         endpoint=endpoints,
