@@ -1,6 +1,6 @@
 # Every target's work is in control/ (python3 -m control --help); this file only names it.
 PYTHON ?= python3
-export FORUM PAGES SLAVES TARGET NODE LAST CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
+export FORUM PAGES SLAVES TARGET NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
 .PHONY: help up scale down clean status watch logs ssh setup test chaos bench-frontier lint unit lock
@@ -31,8 +31,8 @@ setup: ## the virtual environment alone: .venv/ with ansible and tieba
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
-chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30 SLAVES=2
-	$(CONTROL) chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(LEASE),--lease $(LEASE))
+chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30
+	$(CONTROL) chaos
 bench-frontier: ## plain Scrapy, scrapy-redis and the frontier compared, ten minutes: QUICK=1 ONLY=throughput,memory
 	$(CONTROL) bench-frontier $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 lint: ## the linters alone

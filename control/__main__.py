@@ -73,18 +73,15 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _chaos(arguments: argparse.Namespace) -> int:
-    slaves = up.whole_number("SLAVES", os.environ.get("SLAVES") or "2", 1, 50)
+    if arguments.scheduler not in chaos.SCHEDULERS:
+        raise ControlError(f"SCHEDULER={arguments.scheduler}: use {' or '.join(chaos.SCHEDULERS)}")
     return chaos.chaos(
         up.whole_number("SEED", arguments.seed, 0, 2**32 - 1),
         up.whole_number("FAULTS", arguments.faults, 1, 1_000),
-        slaves,
+        up.whole_number("SLAVES", os.environ.get("SLAVES") or "2", 1, 50),
         up.whole_number("LEASE", arguments.lease, 1, 600),
+        arguments.scheduler,
     )
-
-
-def _bench_frontier(arguments: argparse.Namespace) -> int:
-    options = ["--quick"] if arguments.quick else []
-    return tests.bench_frontier([*options, *(["--only", arguments.only] if arguments.only else [])])
 
 
 def _nodes(arguments: argparse.Namespace) -> int:
@@ -130,18 +127,16 @@ def _parser() -> argparse.ArgumentParser:
     ssh.add_argument("command", nargs="*")
     test = command("test", _test, "all tests, or one stage of them")
     test.add_argument("--only", choices=["lint", "unit", "containers"])
-    faults = command(
-        "chaos", _chaos, "crawl while workers, machines and servers fail, and check what came of it"
-    )
-    faults.add_argument("--seed", default=str(secrets.randbelow(10**6)), help="the same faults again")
-    faults.add_argument("--faults", default="50", help="how many (default: 50)")
-    lease = "seconds that a worker holds a request, unless it asks for more (default: 30)"
-    faults.add_argument("--lease", default="30", help=lease)
-    bench = command("bench-frontier", _bench_frontier, "plain Scrapy, scrapy-redis and the frontier compared")
-    bench.add_argument("--quick", action="store_true", help="within a minute; for trying, not for figures")
-    bench.add_argument(
-        "--only", metavar="PART,…", help="some parts; python -m bench.frontier --help lists them"
-    )
+    about = "crawl while workers, machines and servers fail, and compare what came of it with the truth"
+    faults = command("chaos", _chaos, about)
+    for name, default, text in (
+        ("seed", str(secrets.randbelow(10**6)), "the same faults again"),
+        ("faults", "50", "how many"),
+        ("lease", "30", "seconds after which others get what a dead worker held"),
+        ("scheduler", chaos.SCHEDULERS[0], "or scrapy_redis, to see what it loses"),
+    ):
+        value = os.environ.get(name.upper()) or default
+        faults.add_argument(f"--{name}", default=value, help=f"{text} (default: {value})")
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
     nodes.add_argument("action", choices=["create", "destroy"])
     nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")

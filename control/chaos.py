@@ -19,6 +19,7 @@ from control.process import ControlError, shown
 from control.project import CLUSTER, LOG
 from control.terminal import Step
 
+SCHEDULERS = ("frontier", "scrapy_redis")
 _FORUM = "聊天"
 _SITE_URL = "http://site:8080"
 # The site counts what it answers twice from here on.
@@ -33,7 +34,7 @@ _RATES = {"crawler_threads_rate": 10, "crawler_posts_rate": 10, "crawler_comment
 _COMMENTS_PER_PAGE = 133  # requests for comments that one list page leads to, measured
 _PAUSE_SECONDS = (0.5, 3.0)  # between two faults, at least
 _WORK = 25  # requests done between two faults, at least
-_RECOVERY_SECONDS = 5.0  # from a fault's end until that work is done, as a rule
+_RECOVERY_SECONDS = 3.5  # from a fault's end until that work is done, as a rule
 _RUNS_SECONDS = 120  # until a worker runs again; systemd restarts it after 5 s, later after up to 60 s
 _STALL_SECONDS = 180  # without one request done
 _FINISH_SECONDS = 900  # after the last fault
@@ -102,7 +103,7 @@ class _CrawlError(Exception):
     """The crawl does not go on as it should."""
 
 
-def plan(seed: int, count: int, slaves: int, lease_seconds: float) -> list[Fault]:
+def plan(seed: int, count: int, slaves: int, lease_seconds: int) -> list[Fault]:
     """Return `count` faults, the same for the same arguments; every kind comes before any comes twice."""
     random = Random(seed)  # noqa: S311 - repeatable on purpose
     names = list(KINDS)
@@ -164,10 +165,10 @@ def explain(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def chaos(seed: int, count: int, slaves: int, lease_seconds: float) -> int:
+def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str) -> int:
     """Crawl under `count` faults and return 0 if the crawl has finished, with nothing lost or doubled.
 
-    Removes the cluster after a success, unless it was there before.
+    `scheduler` is one of SCHEDULERS.  Removes the cluster after a success, unless it was there before.
     """
     faults = plan(seed, count, slaves, lease_seconds)
     up.prepare()
@@ -179,7 +180,7 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: float) -> int:
     up.check_room(slaves, slaves - len(cluster.slaves()))
     kept = f"cluster {CLUSTER} is kept for a look; `make down CLUSTER={CLUSTER}` removes it"
     try:
-        _deploy(slaves, lease_seconds, list_pages(faults))
+        _deploy(slaves, lease_seconds, scheduler, list_pages(faults))
         is_complete, result = _crawl(faults, seed)
     except KeyboardInterrupt:
         print(f"\ninterrupted; what is broken heals by itself; {kept}")
@@ -189,12 +190,13 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: float) -> int:
     if is_complete and not there:
         up.down()
     elif not is_complete:
-        print(f"{kept}; the same again: make chaos SEED={seed} FAULTS={count} LEASE={lease_seconds:g}")
+        again = f"SEED={seed} FAULTS={count} LEASE={lease_seconds} SLAVES={slaves} SCHEDULER={scheduler}"
+        print(f"{kept}; the same again: make chaos {again}")
     print(json.dumps(result))
     return 0 if is_complete else 1
 
 
-def _deploy(slaves: int, lease_seconds: float, pages: int) -> None:
+def _deploy(slaves: int, lease_seconds: int, scheduler: str, pages: int) -> None:
     with Step("Machines") as step:
         names = [f"slave{number}" for number in range(1, slaves + 1)]
         new = cluster.create(["master", *names, "site"])
@@ -203,7 +205,8 @@ def _deploy(slaves: int, lease_seconds: float, pages: int) -> None:
         **up.site_variables("replica"),
         **_RATES,
         "crawler_processes": _WORKERS,
-        "crawler_config": {"lease_seconds": lease_seconds},
+        "crawler_lease_seconds": lease_seconds,
+        "crawler_scheduler": scheduler,
         "replica_config": {"forums": [{"name": _FORUM, "pages": pages, "floors_per_thread": 28}]},
     }
     with Step("site.yml") as step:
