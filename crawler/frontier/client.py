@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LETTERS_AT_ONCE = 500
+_MEASURED_SHARDS = 20
 
 
 class Frontier:
@@ -76,8 +77,8 @@ class Frontier:
         """Take up to `count` (1,000) ready requests, to be completed, failed, released or renewed in time.
 
         Highest priority first, first in first out among equals, spread over the slots (endpoint, `egress`),
-        only as many as their budgets in `limits` allow; `*` is the limit of endpoints that are not named, none
-        means no limit. Should the reply be lost, the leases run out; `release` of `lost_ids` is quicker.
+        only as many as their budgets in `limits` allow; `*` is the limit of all others, none means no limit.
+        Should the reply be lost, the leases run out; `release` of `lost_ids` is quicker.
         """
         self._calls += 1
         return await self.run(operations.lease(self._calls, owner, count, egress, limits or {}, self.policy))
@@ -167,6 +168,16 @@ class Frontier:
                 letter = operations.letter(str(text))
                 yield letter
             last = f"({letter.id}"
+
+    async def bytes_per_seen(self) -> float | None:
+        """Measure what a fingerprint takes of Redis' memory, in some shards; None where there are none."""
+        state = await self.redis.hgetall(f"{self.prefix}seen")
+        shards = int(state.get("shards", 0))
+        measured = range(0, shards, 1 + shards // _MEASURED_SHARDS)
+        keys = [f"{self.prefix}seen:{state['generation']}:{number}" for number in measured]
+        count = sum([await self.redis.scard(key) for key in keys])
+        size = sum([await self.redis.memory_usage(key) or 0 for key in keys])
+        return size / count if count else None
 
     async def retry_dead(self, wanted: Callable[[Letter], bool] | None = None) -> int:
         """Queue dead letters again, all or those `wanted`, as if they had never failed; returns how many."""

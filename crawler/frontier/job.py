@@ -77,6 +77,10 @@ class Job:
         """Remember what the crawl started from."""
         await self._redis.sadd(self._key("seeds"), name)
 
+    async def forget_seed(self, name: str) -> None:
+        """Let the crawl start from a seed once more."""
+        await self._redis.srem(self._key("seeds"), name)
+
     async def bury(self, endpoint: str, payload: str, reason: str) -> None:
         """Record what cannot even be queued as a dead letter."""
         await self.frontier.run(operations.bury(endpoint, payload, reason))
@@ -96,9 +100,7 @@ class Job:
         Counts of another crawl than the present one are dropped. `pages` are those that were done without a
         lease.
         """
-        return await self.frontier.run(
-            operations.beat(worker, state, crawl_id, counted_as, pages, outcomes)
-        )
+        return await self.frontier.run(operations.beat(worker, state, crawl_id, counted_as, pages, outcomes))
 
     async def leave(self, worker: str) -> None:
         """Remove a worker that ends."""
@@ -107,19 +109,22 @@ class Job:
     async def facts(self, last_letters: int = 5) -> Facts:
         """Everything that is to be told of the crawl."""
         seconds, microseconds = await self._redis.time()
-        pages = await self._redis.hgetall(self._key("pages"))
-        outcomes = await self._redis.hgetall(self._key("outcomes"))
+        pages, outcomes = await self._hash("pages"), await self._hash("outcomes")
         return Facts(
             now=seconds + microseconds / 1e6,
-            crawl=await self._redis.hgetall(self._key("crawl")),
-            seeds=tuple(sorted(await self._redis.smembers(self._key("seeds")))),
+            crawl=await self._hash("crawl"),
+            seeds=tuple(sorted(map(str, await self._redis.smembers(self._key("seeds"))))),
             waiting_seeds=await self.waiting_seeds(),
             requests=await self.frontier.stats(),
             letters=tuple([letter async for letter in self.frontier.dead(newest=last_letters)]),
             outcomes={name: int(count) for name, count in outcomes.items()},
             pages={name: int(count) for name, count in pages.items()},
-            workers=_parsed_workers(await self._redis.hgetall(self._key("workers"))),
+            workers=_parsed_workers(await self._hash("workers")),
         )
+
+    async def _hash(self, name: str) -> dict[str, str]:
+        found = await self._redis.hgetall(self._key(name))
+        return {str(field): str(value) for field, value in found.items()}
 
     def _key(self, name: str) -> str:
         return f"{self.frontier.prefix}{name}"
@@ -127,7 +132,7 @@ class Job:
 
 def _parsed_workers(workers: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
     """Give the heartbeats that can be read; a worker's entry is replaced within a second."""
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for name, text in workers.items():
         with contextlib.suppress(ValueError):
             beat = json.loads(text)

@@ -65,7 +65,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The answer to asking for a turn: if granted, to go after `wait` seconds, else to ask again after them."""
+    """The answer to asking for a turn: if granted, go after `wait` seconds, else ask again after them."""
 
     is_granted: bool
     wait: float

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from frontier.model import Limit, Request
 
+    Arguments = Sequence[str | int | float]
+
 T = TypeVar("T")
 _ENDPOINT = re.compile(r"\S+")
 _SWEEP = 500  # leases and shards in one call: some milliseconds of Redis' time
@@ -27,7 +29,7 @@ class Operation(Generic[T]):
     """One call of a script; `read` makes its result of the reply."""
 
     script: str
-    args: Sequence[str | int | float]
+    args: Arguments
     read: Callable[[Any], T]
 
 
@@ -60,7 +62,15 @@ def lease(
 ) -> Operation[Leased]:
     """Lease up to `count` requests in the owner's call number `call`."""
     rates = {endpoint: (limit.rate, limit.burst) for endpoint, limit in limits.items()}
-    args = [owner, call, count, _ms(policy.lease_seconds), egress, _dumps(rates), _ms(policy.horizon)]
+    args: Arguments = [
+        owner,
+        call,
+        count,
+        _ms(policy.lease_seconds),
+        egress,
+        _dumps(rates),
+        _ms(policy.horizon),
+    ]
 
     def read(reply: Any) -> Leased:
         state, crawl_id, wait, is_finished, flat = reply
@@ -109,7 +119,7 @@ def pause(
     slot: str, reason: str, *, first: float, longest: float, least: float
 ) -> Operation[tuple[float, bool]]:
     """Pause a slot; gives the seconds until its pause ends and whether this call began or prolonged it."""
-    args = [slot, _ms(first), _ms(longest), _ms(least), reason]
+    args: Arguments = [slot, _ms(first), _ms(longest), _ms(least), reason]
     return Operation("pause", args, lambda reply: (reply[0] / 1000, bool(reply[1])))
 
 
@@ -120,7 +130,7 @@ def resume(slot: str, *, at_once: bool) -> Operation[bool]:
 
 def turn(slot: str, limit: Limit, policy: Policy) -> Operation[Turn]:
     """Take a turn of a slot for a request that is not leased."""
-    args = [slot, limit.rate, limit.burst, _ms(policy.horizon)]
+    args: Arguments = [slot, limit.rate, limit.burst, _ms(policy.horizon)]
     return Operation("turn", args, lambda reply: Turn(bool(reply[0]), reply[1] / 1000, reply[2]))
 
 
