@@ -84,6 +84,11 @@ def _chaos(arguments: argparse.Namespace) -> int:
     )
 
 
+def _bench_frontier(arguments: argparse.Namespace) -> int:
+    options = ["--quick"] if arguments.quick else []
+    return tests.bench_frontier([*options, *(["--only", arguments.only] if arguments.only else [])])
+
+
 def _nodes(arguments: argparse.Namespace) -> int:
     if arguments.action == "create":
         engine.ensure()
@@ -137,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     ):
         value = os.environ.get(name.upper()) or default
         faults.add_argument(f"--{name}", default=value, help=f"{text} (default: {value})")
+    bench = command("bench-frontier", _bench_frontier, "plain Scrapy, scrapy-redis and the frontier compared")
+    bench.add_argument("--quick", action="store_true", help="within a minute; for trying, not for figures")
+    bench.add_argument(
+        "--only", metavar="PART,…", help="some parts; python -m bench.frontier --help lists them"
+    )
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
     nodes.add_argument("action", choices=["create", "destroy"])
     nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")
