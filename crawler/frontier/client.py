@@ -74,7 +74,7 @@ class Frontier:
     async def lease(
         self, count: int, owner: str, *, egress: str = "default", limits: Mapping[str, Limit] | None = None
     ) -> Leased:
-        """Take up to `count` (1,000) ready requests, to be completed, failed, released or renewed in time.
+        """Take up to `count` ready requests, 1,000 at most, to be settled or renewed before they run out.
 
         Highest priority first, first in first out among equals, spread over the slots (endpoint, `egress`),
         only as many as their budgets in `limits` allow; `*` is the limit of all others, none means no limit.
@@ -172,9 +172,9 @@ class Frontier:
     async def bytes_per_seen(self) -> float | None:
         """Measure what a fingerprint takes of Redis' memory, in some shards; None where there are none."""
         state = await self.redis.hgetall(f"{self.prefix}seen")
-        shards = int(state.get("shards", 0))
+        generation, shards = int(state.get("generation", 0)), int(state.get("shards", 0))
         measured = range(0, shards, 1 + shards // _MEASURED_SHARDS)
-        keys = [f"{self.prefix}seen:{state['generation']}:{number}" for number in measured]
+        keys = [f"{self.prefix}seen:{generation}:{number}" for number in measured]
         count = sum([await self.redis.scard(key) for key in keys])
         size = sum([await self.redis.memory_usage(key) or 0 for key in keys])
         return size / count if count else None

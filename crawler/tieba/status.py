@@ -142,12 +142,14 @@ def summarize(facts: Facts, stored: Mapping[str, int], in_stock_queue: int = 0) 
             for pause in requests.pauses
         ],
         "slaves": slaves,
-        "errors": [{"request": _shown(letter.payload), "reason": letter.reason} for letter in facts.letters],
+        "errors": [
+            {"request": shown_request(letter.payload), "reason": letter.reason} for letter in facts.letters
+        ],
     }
 
 
-def _shown(payload: str) -> object:
-    """Give what a dead letter was to fetch: a target where it is one."""
+def shown_request(payload: str) -> object:
+    """Give what a request in the frontier is to fetch: a target where it is one."""
     with contextlib.suppress(ValueError):
         value = json.loads(payload)
         return value.get("target") or value.get("url") or value if isinstance(value, dict) else value
@@ -366,11 +368,11 @@ def _hint(status: Status) -> str | None:
 
 
 def request_text(request: object) -> str:
-    """Give a failed request as people read it."""
+    """Give a request as people read it."""
     try:
         return str(target_from_list(request))
     except ValueError:
-        return json.dumps(request, ensure_ascii=False)
+        return request if isinstance(request, str) else json.dumps(request, ensure_ascii=False)
 
 
 def seed_text(seed: Mapping[str, Any]) -> str:

@@ -1,0 +1,289 @@
+"""What `tieba queue` does: shows the queue to people, and lets them mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoPermissionError
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+from rich.table import Table
+from rich.text import Text
+from scrapy import Request
+
+from frontier import Frontier, connect, fingerprint
+from frontier.connection import ERRORS
+from frontier.job import Job
+from tieba.checks import Unusable, redis_problem
+from tieba.codec import identity, target_identity
+from tieba.migration import Migration
+from tieba.pages import ForumPage, target_from_list
+from tieba.seeds import SeedError, parse_seed
+from tieba.status import duration, request_text, shown_request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from frontier import Letter
+    from tieba.config import Config
+    from tieba.pages import Scope, Target
+
+_PAGES_AT_ONCE = 1000
+_MOST_REASONS = 10
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Job]:
+    """Connect to the job of a configuration; raises Unusable for what Redis says."""
+    redis = connect(config.redis_url)
+    try:
+        yield Job(Frontier(redis, config.job))
+    except ERRORS as error:
+        raise redis_problem(error, config) from None
+    finally:
+        await redis.aclose()
+
+
+async def peek(config: Config, count: int, *, as_json: bool) -> None:
+    """Print the next `count` requests of each endpoint."""
+    async with opened(config) as job:
+        requests = [
+            {
+                "endpoint": lease.endpoint,
+                "priority": lease.priority,
+                "attempts": lease.attempts,
+                "request": shown_request(lease.payload),
+            }
+            for lease in await job.frontier.peek(count)
+        ]
+    _print(requests, "nothing is queued", as_json=as_json)
+
+
+async def peek_dead(config: Config, count: int, *, as_json: bool) -> None:
+    """Print the `count` newest dead letters."""
+    async with opened(config) as job:
+        letters = [
+            {
+                "id": letter.id,
+                "at": letter.at if as_json else _time(letter.at),
+                "endpoint": letter.endpoint,
+                "attempts": letter.attempts,
+                "request": shown_request(letter.payload),
+                "reason": letter.reason,
+            }
+            async for letter in job.frontier.dead(newest=count)
+        ]
+    _print(letters, "there are no dead letters", as_json=as_json)
+
+
+async def stats(config: Config, *, as_json: bool) -> None:
+    """Print counts of everything."""
+    async with opened(config) as job:
+        counts = await job.frontier.stats()
+        bytes_each = await job.frontier.bytes_per_seen()
+        reasons = Counter([letter.reason async for letter in job.frontier.dead()])
+        found = {
+            "queued": [
+                {"endpoint": queue.endpoint, "priority": queue.priority, "count": queue.count}
+                for queue in counts.queues
+            ],
+            "leased": dict(counts.owners),
+            "delayed": counts.delayed,
+            "dead": dict(reasons.most_common()),
+            "seen": {"count": counts.seen, "shards": counts.shards, "bytes_each": bytes_each},
+            "paused": [
+                {"slot": pause.slot, "seconds": round(pause.seconds, 1), "reason": pause.reason}
+                for pause in counts.pauses
+            ],
+            "retried": counts.retried,
+            "expired": counts.expired,
+            "waiting_seeds": await job.waiting_seeds(),
+        }
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    table = Table.grid(padding=(0, 2))
+    for queue in counts.queues:
+        table.add_row("queued", str(queue.count), f"{queue.endpoint}, priority {queue.priority}")
+    if not counts.queues:
+        table.add_row("queued", "0")
+    table.add_row("seeds", str(found["waiting_seeds"]), "nobody has taken")
+    for owner, count in sorted(counts.owners.items()):
+        table.add_row("leased", str(count), f"by {owner}")
+    if not counts.owners:
+        table.add_row("leased", "0")
+    table.add_row("delayed", str(counts.delayed), "wait to be tried again")
+    for reason, count in reasons.most_common(_MOST_REASONS):
+        table.add_row("dead", str(count), Text(reason, overflow="ellipsis", no_wrap=True))
+    if len(reasons) > _MOST_REASONS:
+        table.add_row("dead", "…", f"for {len(reasons) - _MOST_REASONS} more reasons: --json")
+    if not reasons:
+        table.add_row("dead", "0")
+    size = f", {bytes_each:.1f} bytes each" if bytes_each else ""
+    table.add_row("seen", str(counts.seen), f"in {counts.shards} shards{size}")
+    for pause in counts.pauses:
+        table.add_row("paused", duration(pause.seconds), Text(f"{pause.slot}: {pause.reason}"))
+    table.add_row("retried", str(counts.retried), "attempts that failed and came back")
+    table.add_row("expired", str(counts.expired), "leases that ran out")
+    Console(soft_wrap=True).print(table)
+
+
+async def retry(config: Config, wanted: Callable[[Letter], bool]) -> str:
+    """Queue the wanted dead letters again; says how many."""
+    async with opened(config) as job:
+        count = await job.frontier.retry_dead(wanted)
+        return f"{count} of {count + (await job.frontier.stats()).dead} dead letters are queued again"
+
+
+def is_of(letter: Letter, of: Target) -> bool:
+    """Tell whether a letter's request is for a list page of a forum, or for anything in a thread."""
+    try:
+        target = target_from_list(shown_request(letter.payload))
+    except ValueError:
+        return False
+    if isinstance(target, ForumPage) or isinstance(of, ForumPage):
+        return isinstance(target, ForumPage) and isinstance(of, ForumPage) and target.forum == of.forum
+    return target.thread_id == of.thread_id
+
+
+async def forget(config: Config, target: Target, page: int | None) -> int:
+    """Let a page, or all of a forum's list, a thread or a post's comments, be queued again.
+
+    Gives how many requests had been seen.
+    """
+    async with opened(config) as job:
+        if page is not None:
+            return await job.frontier.forget(_fingerprint(replace(target, page=page)))
+        forgotten = await _forget_seeds(job, target)
+        first = 1
+        # The first page leads to all others: there are no large gaps.
+        while count := await job.frontier.forget(
+            *(_fingerprint(replace(target, page=first + number)) for number in range(_PAGES_AT_ONCE))
+        ):
+            forgotten += count
+            first += _PAGES_AT_ONCE
+        return forgotten
+
+
+async def forget_url(config: Config, url: str) -> int:
+    """Let the GET request for an address be queued again, or all of the forum or thread that has it."""
+    try:
+        target = parse_seed(json.dumps({"url": url})).target
+    except SeedError:
+        try:
+            request = Request(url)
+        except ValueError:
+            raise SeedError(f"--url must be an address like https://example.com/1, not {url!r}") from None
+        async with opened(config) as job:
+            return await job.frontier.forget(fingerprint(identity(request)))
+    return await forget(config, target, None)
+
+
+async def _forget_seeds(job: Job, target: Target) -> int:
+    """Let the crawl start from a target again, however far its seeds reached; gives how many were seen."""
+    forgotten = 0
+    for name in (await job.facts(0)).seeds:
+        seed = parse_seed(name)
+        if seed.target == target:
+            forgotten += await job.frontier.forget(_fingerprint(target, seed.scope))
+            await job.forget_seed(name)
+    return forgotten
+
+
+def _fingerprint(target: Target, seed: Scope | None = None) -> int:
+    return fingerprint(target_identity(target, seed))
+
+
+async def what_drop_loses(config: Config) -> str | None:
+    """Say what is kept of the job; None if there is nothing."""
+    async with opened(config) as job:
+        facts = await job.facts(0)
+        in_stock_queue = sum([await job.frontier.redis.zcard(key) for key in _stock_keys(config)[:1]])
+    requests = facts.requests
+    counts = {
+        "queued": requests.queued + in_stock_queue,
+        "leased": requests.leased,
+        "delayed": requests.delayed,
+        "dead": requests.dead,
+        "seen": requests.seen,
+    }
+    if not facts.crawl and not facts.waiting_seeds and not any(counts.values()):
+        return None
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{told} requests, {facts.waiting_seeds} seeds that nobody has taken"
+
+
+async def drop(config: Config) -> None:
+    """Remove everything that is kept of the job in Redis."""
+    async with opened(config) as job:
+        await job.frontier.redis.unlink(job.start_urls)
+        for key in _stock_keys(config):
+            await job.frontier.redis.unlink(key)
+        await job.frontier.drop_job()
+
+
+def _stock_keys(config: Config) -> list[str]:
+    is_stock = config.scheduler == "scrapy_redis"
+    return [f"{config.job}:requests", f"{config.job}:dupefilter"] if is_stock else []
+
+
+async def migrate(config: Config, source: str, *, keep: bool, is_dry: bool) -> str:
+    """Take over a job of scrapy-redis with a bar of progress; says what became of it."""
+    console = Console(stderr=True)
+    try:
+        async with opened(config) as job:
+            migration = Migration(job, source, keep=keep, is_dry=is_dry)
+            try:
+                total = await migration.prepare()
+                with Progress(
+                    *Progress.get_default_columns(),
+                    MofNCompleteColumn(),
+                    console=console,
+                    disable=not console.is_terminal,
+                ) as progress:
+                    task = progress.add_task(source, total=total)
+                    await migration.run(lambda count: progress.advance(task, count))
+            except NoPermissionError as error:
+                raise Unusable(
+                    f"the user of redis_url may not use the keys of {source}: name one who may, e.g. "
+                    f"TIEBA_REDIS_URL=redis://admin:PASSWORD@host ({error})"
+                ) from None
+    except asyncio.CancelledError:
+        print("tieba queue migrate: interrupted; run it again to go on", file=sys.stderr)
+        raise
+    counts = migration.counts
+    told = f"{counts.moved} requests and {counts.seen} that were seen"
+    told += f" would be taken over from {source}" if is_dry else f" are taken over from {source}"
+    if counts.refused:
+        told += f"; {counts.refused} entries " + (
+            "would be refused" if is_dry else "are refused, see tieba queue peek --dead"
+        )
+    return told
+
+
+def _print(rows: list[dict[str, Any]], nothing: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    if not rows:
+        print(nothing)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name, value in rows[0].items():
+        table.add_column(name, justify="right" if isinstance(value, int) else "left")
+    for row in rows:
+        table.add_row(
+            *(Text(request_text(value) if name == "request" else str(value)) for name, value in row.items())
+        )
+    Console(soft_wrap=True).print(table)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).astimezone().isoformat(" ", "seconds")
