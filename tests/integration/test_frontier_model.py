@@ -355,13 +355,13 @@ class FrontierMachine(RuleBasedStateMachine):
         self.push(kinds)
         self.lease(owner, number, egress)
         if outcome != "keep" and self.model.leases:
-            owner, (id_,) = self.pick([number], False)
+            owner, ids = self.pick([number, number + 1], False)
             if outcome == "complete":
-                self.complete_ids(owner, [(id_, self.make(kinds[:1]))])
+                self.complete_ids(owner, [(id_, self.make(kinds[:1])) for id_ in ids])
             elif outcome == "release":
-                self.release_ids(owner, [id_])
+                self.release_ids(owner, ids)
             else:
-                self.fail_id(owner, id_, number // 5 * 2_000, outcome == "give up")
+                self.fail_id(owner, ids[0], number // 5 * 2_000, outcome == "give up")
         self.pass_time(1, ms, jump)
         self.finish(is_own=True)
 

@@ -4,7 +4,7 @@
 -- 512 members (set-max-intset-entries). Linear hashing adds shards one by one: whenever there are SHARD_LOAD members
 -- for each, the next shard in turn is split in two. None gets more than about 2 * SHARD_LOAD.
 local SHARD_LOAD = 200
-local SHARD_BITS = 2 ^ 24 -- more shards than this there cannot be
+local MOST_SHARDS = 2 ^ 24
 
 local seen = {}
 
@@ -26,7 +26,7 @@ end
 -- The lowest 24 bits: Lua's numbers hold 53, so the digits are taken in two parts.
 local function low_bits(fingerprint)
   local high, low = tonumber(string.sub(fingerprint, 1, -10)) or 0, tonumber(string.sub(fingerprint, -9))
-  return (high % SHARD_BITS * (1e9 % SHARD_BITS) + low) % SHARD_BITS
+  return (high % MOST_SHARDS * (1e9 % MOST_SHARDS) + low) % MOST_SHARDS
 end
 
 local function half_of(shards)
@@ -66,7 +66,7 @@ local function see(fingerprint)
     return false
   end
   seen.count = seen.count + 1
-  if seen.count > seen.shards * SHARD_LOAD and seen.shards < SHARD_BITS then
+  if seen.count > seen.shards * SHARD_LOAD and seen.shards < MOST_SHARDS then
     split_next()
   end
   return true
