@@ -267,7 +267,7 @@ slots = st.tuples(endpoints, st.sampled_from(EGRESSES))
 picks = st.lists(numbers, min_size=1, max_size=4)
 passing = st.sampled_from([0, 1, 400, 1_500, LEASE_MS // 3])
 jumps = st.sampled_from([0] * 9 + [-HOUR_MS, -1, LEASE_MS, HOUR_MS])
-pauses = st.sampled_from([0, 1, 3_000, 40_000])
+pauses = st.sampled_from([0, 400, 3_000, 40_000])
 kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=6)
 limits = st.none() | st.builds(Limit, st.sampled_from([0.5, 1, 7, 20]), st.sampled_from([1, 2, 5]))
 
@@ -571,6 +571,8 @@ class FrontierMachine(RuleBasedStateMachine):
         )
         assert seconds == pytest.approx((state.paused_until - now) / 1000, abs=0.001)
         assert began == has_effect
+
+    pause_2 = pause_3 = pause
 
     @rule(slot=slots, at_once=st.booleans())
     def resume(self, slot: tuple[str, str], at_once: bool) -> None:
