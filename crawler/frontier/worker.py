@@ -1,7 +1,7 @@
 """A worker's hand in the frontier: leases fetched ahead of need, results written behind.
 
-Its methods that a crawl loop calls never wait for Redis. Tasks of its own lease, renew, reap and write, and wait
-while Redis cannot be used. What a worker holds is bounded, and while too much of it is unwritten it gives out
+What a crawl loop calls never waits for Redis. Tasks of its own lease, renew, reap and write, and wait while
+Redis cannot be used. What a worker holds is bounded, and while too much of it is unwritten it gives out
 nothing more.
 """
 
@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 from frontier import operations
 from frontier.client import make_owner
 from frontier.connection import ERRORS, Patience, cancel, trouble
-from frontier.model import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 
     from frontier.client import Frontier
-    from frontier.model import Lease, Leased, Request
+    from frontier.model import Lease, Leased, Limit, Request
     from frontier.operations import Operation
 
 _LONGEST_SLEEP = 0.25  # seconds between two looks for work
@@ -51,11 +50,11 @@ class Worker:
     """One worker of a job.
 
     `room` tells how many leases to fetch when so many wait to be taken; `on_change` is called when some have
-    come or the crawl's state has changed. `may_finish` tells whether nothing is to come from outside the frontier,
-    so that an empty one means the end.
+    come or the crawl's state has changed. `may_finish` tells whether nothing is to come from outside the
+    frontier, so that an empty one means the end.
 
-    Limits are kept at the site, not only at Redis: a request that could not be sent on time gives its turn up.
-    Up to half of a slot's burst is kept for such delays.
+    Limits are kept at the site, not only at Redis: a request that could not be sent on time gives its turn
+    up. Up to half of a slot's burst is kept for such delays.
     """
 
     def __init__(
@@ -197,7 +196,7 @@ class Worker:
         while not self._is_closing:
             try:
                 await loop()
-            except Exception as error:  # noqa: BLE001 - told, and tried again
+            except Exception as error:  # noqa: BLE001, PERF203 - told, and tried again
                 logger.error("The frontier cannot be used: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(_REAP_SECONDS)
 
@@ -267,7 +266,10 @@ class Worker:
                 self._written.set()
 
     async def _send(self) -> None:
-        """Write what there is; what Redis refuses for now stays in the outbox, what comes meanwhile goes on."""
+        """Write what there is.
+
+        What Redis refuses for now stays in the outbox, and what comes meanwhile is tried with it.
+        """
         self._outbox += self._collect()
         sent = self._outbox
         refused: list[_Unwritten] = []

@@ -12,7 +12,7 @@ import pickletools
 from typing import Any, NoReturn
 
 _MOST_BYTES = 2**20
-_MOST_VALUES = 2**22  # characters, bytes and values, those that are referred to again each time
+_MOST_VALUES = 2**21  # characters, bytes and values, those that are referred to again each time
 _OPCODES = {
     *("PROTO", "FRAME", "MARK", "STOP", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
     *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
@@ -25,15 +25,13 @@ _OPCODES = {
 def loads(data: bytes) -> Any:
     """Give the value of a pickle; raises ValueError that tells why it is refused."""
     if len(data) > _MOST_BYTES:
-        raise ValueError(f"a pickle of {len(data)} bytes, more than {_MOST_BYTES}")
+        raise ValueError(f"pickle refused: it has {len(data)} bytes, more than {_MOST_BYTES}")
     try:
         _check_program(data)
         value = _Unpickler(io.BytesIO(data)).load()
-    except ValueError:
-        raise
+        _check_size(value)
     except Exception as error:  # noqa: BLE001 - a pickle can end in many errors, all its own fault
-        raise ValueError(f"a broken pickle: {error}") from None
-    _check_size(value)
+        raise ValueError(f"pickle refused: {error}") from None
     return value
 
 
@@ -48,9 +46,9 @@ def _check_program(data: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name not in _OPCODES:
             told = opcode.name if argument is None else f"{opcode.name} {str(argument)[:80]!r}"
-            raise ValueError(f"a pickle that needs more than plain values: {told}")
+            raise ValueError(f"it needs more than plain values: {told}")
         if opcode.name == "LONG_BINPUT" and int(argument or 0) > len(data):  # as long a table would be made
-            raise ValueError(f"a pickle that asks for memory: {opcode.name} {argument}")
+            raise ValueError(f"it asks for too much memory: {opcode.name} {argument}")
 
 
 def _check_size(value: Any) -> None:
@@ -61,7 +59,7 @@ def _check_size(value: Any) -> None:
         item = waiting.pop()
         left -= 1 + (len(item) if isinstance(item, (str, bytes, list, tuple, dict)) else 0)
         if left < 0:
-            raise ValueError(f"a pickle of more than {_MOST_VALUES} values")
+            raise ValueError(f"it holds more than {_MOST_VALUES} values")
         if isinstance(item, dict):
             waiting += item.keys()
             waiting += item.values()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scrapy.exceptions import IgnoreRequest
 
 from tieba.cluster import Cluster
 from tieba.pages import ForumPage, Outcome, Target, api
 from tieba.requests import target_of
+from tieba.settling import settler_of
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -65,7 +66,7 @@ class PolitenessMiddleware:
         )
         outcome = answer.outcome
         if outcome in {Outcome.OK, Outcome.DELETED}:
-            if self._scheduler.strikes(request):
+            if settler_of(self._crawler).strikes(request):
                 await self._cluster.patience(lambda: self._cluster.frontier.succeeded(self._slot(request)))
             request.meta["answer"] = answer
             self._cluster.counts.count(outcome.value, final=True)
@@ -93,10 +94,6 @@ class PolitenessMiddleware:
             self._retry(request, "network_error", f"{type(exception).__name__}: {exception}")
         raise Settled(str(exception))
 
-    @property
-    def _scheduler(self) -> Any:
-        return self._crawler.engine.scheduler
-
     def _slot(self, request: Request) -> str:
         return f"{request.meta['endpoint']}:{self._cluster.config.egress}"
 
@@ -114,10 +111,10 @@ class PolitenessMiddleware:
         )
         if began:
             logger.warning("Paused %s for all workers for %.0f s: %s", slot, seconds, reason)
-        self._scheduler.put_back(request)
+        settler_of(self._crawler).put_back(request)
 
     def _retry(self, request: Request, outcome: str, reason: str, retry_after: float | None = None) -> None:
-        attempt = self._scheduler.attempts(request) + 1
+        attempt = settler_of(self._crawler).attempts(request) + 1
         is_last = attempt >= self._max_attempts
         self._cluster.counts.count(outcome, final=is_last)
         told = f"{outcome}: {reason} (attempt {attempt} of {self._max_attempts})"
@@ -125,11 +122,11 @@ class PolitenessMiddleware:
             logging.ERROR if is_last else logging.INFO,
             "%s %s: %s", "Gave up" if is_last else "Retry", request.meta["target"], told,
         )  # fmt: skip
-        self._scheduler.retry(request, told, retry_after or 0.0)
+        settler_of(self._crawler).retry(request, told, retry_after or 0.0)
 
     def _give_up(self, request: Request, reason: str) -> None:
         logger.error("Gave up %s: %s", request.meta["target"], reason)
-        self._scheduler.give_up(request, reason)
+        settler_of(self._crawler).give_up(request, reason)
 
 
 def _refusal(target: Target, answer: Answer) -> str:

@@ -1,19 +1,21 @@
 """Scrapy's scheduler on top of the frontier.
 
-`SCHEDULER = "tieba.scheduling.Scheduler"` is all that a spider needs. What scrapy-redis' users know works on: the
-settings REDIS_URL, REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PARAMS and SCHEDULER_FLUSH_ON_START, and RedisSpider with
-its list, set or sorted set of start URLs, which are read while requests run. SCHEDULER_PERSIST is always on. More
-settings:
+`SCHEDULER = "tieba.scheduling.Scheduler"` is all that a spider needs. What scrapy-redis' users know works on:
+the settings REDIS_URL, REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PARAMS and SCHEDULER_FLUSH_ON_START, and
+RedisSpider with its list, set or sorted set of start URLs, which are read while requests run.
+SCHEDULER_PERSIST is always on. More settings:
 
 | setting | default | what |
 | --- | --- | --- |
 | FRONTIER_JOB | the spider's name | name of the job; workers of one job share its requests |
 | FRONTIER_EGRESS | default | the outgoing address, which workers behind it share |
-| FRONTIER_LIMITS | {} | {endpoint: (requests per second, burst)} of the whole job and one address; `*` is for all others. An endpoint is a request's `download_slot`, by default its host |
+| FRONTIER_LIMITS | {} | {endpoint: (requests per second, burst)} of all workers behind one address |
 | FRONTIER_LEASE_SECONDS, FRONTIER_MAX_ATTEMPTS, FRONTIER_RETRY_DELAY | 30, 6, 1 | see `frontier.Policy` |
 
-A request is completed when its callback has ended and its items have passed the pipelines; what the callback yields
-is queued in the same step. An error in callback, pipeline or download fails it: it comes back later.
+An endpoint is a request's `download_slot`, by default its host; `*` stands for all that are not named.
+
+A request is completed when its callback has ended and its items have passed the pipelines; what the callback
+yields is queued in the same step. An error in callback, pipeline or download fails it: it comes back later.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ class _Hand:
 
 
 class Scheduler(BaseScheduler):
-    """Gives the engine what the frontier has leased to this worker, and tells the frontier what came of it."""
+    """Gives the engine what is leased to this worker, and tells the frontier what came of it."""
 
     def __init__(self, crawler: Crawler) -> None:
         settings = crawler.settings
@@ -247,7 +249,8 @@ class Scheduler(BaseScheduler):
 
     def _settle_answered(self) -> None:
         """Settle those that the engine has done with, so that their items are through the pipelines."""
-        in_progress = self._crawler.engine._slot.inprogress
+        slot = self._crawler.engine._slot
+        in_progress = slot.inprogress if slot is not None else set()
         waiting = []
         for hand in self._answered:
             if hand.request in in_progress:
@@ -315,8 +318,8 @@ class Scheduler(BaseScheduler):
     def _room(self, ready: int) -> int:
         """Tell how many leases to fetch.
 
-        Without limits, a buffer that bridges the way to Redis. With limits, what can be sent at once: a request
-        that waits here misses its turn.
+        Without limits, a buffer that bridges the way to Redis. With limits, what can be sent at once: a
+        request that waits here misses its turn.
         """
         if not self._is_limited:
             return self._concurrency - ready

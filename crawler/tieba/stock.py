@@ -1,9 +1,9 @@
 """The scheduler of scrapy-redis, to compare the frontier with (`scheduler: scrapy_redis`).
 
-It keeps its queue in `<job>:requests` and what was seen in `<job>:dupefilter`, asks Redis once or twice for every
-link, and loses what a worker has in hand when that dies. It has no notion of a crawl's end: a worker closes after
-some idle seconds. Different from the original are: JSON in place of pickle, requests known by their target, and rate
-limits that hold for all workers together, since a comparison has to be polite, too.
+It keeps its queue in `<job>:requests` and what was seen in `<job>:dupefilter`, asks Redis once or twice for
+every link, and loses what a worker has in hand when that dies. It has no notion of a crawl's end: a worker
+closes after some idle seconds. Different from the original are: JSON in place of pickle, requests known by
+their target, and rate limits that hold for all workers together, since a comparison has to be polite, too.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from tieba.codec import identity
 from tieba.requests import fresh
 
 if TYPE_CHECKING:
-    from scrapy import Request, Spider
+    from scrapy import Request
     from scrapy.crawler import Crawler
 
     from tieba.config import Config
+    from tieba.spiders.tieba import TiebaSpider
 
 _IDLE_SECONDS = 10
 _RETRY_SECONDS = 1.0
@@ -77,18 +78,19 @@ class Queue(scrapy_redis.queue.PriorityQueue):  # type: ignore[misc]
 class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
     """The scheduler of scrapy-redis, with what the middlewares ask of a scheduler."""
 
-    def open(self, spider: Spider) -> None:
+    def open(self, spider: TiebaSpider) -> None:
         """Connect the scheduler to its spider, and begin a crawl with the first start URL."""
         with warnings.catch_warnings():
             # The original logs with Spider.log(), which Scrapy has deprecated.
             warnings.simplefilter("ignore", ScrapyDeprecationWarning)
             super().open(spider)
+        self.stats = None  # which the original uses in a way that Scrapy has deprecated
         config = Cluster.of(spider.crawler).config
         self._config = config
         self._frontier = Frontier(connect_blocking(config.redis_url), config.job)
         self._retries: dict[asyncio.Task[None], Request] = {}
         self._make = spider.make_request_from_data
-        spider.make_request_from_data = self._make_request
+        spider.make_request_from_data = self._make_request  # type: ignore[method-assign,assignment]
 
     def close(self, reason: str) -> None:
         """Queue what waits to be tried again; mark the crawl finished where nothing was left to do."""

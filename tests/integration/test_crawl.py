@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 import urllib.request
+from datetime import datetime
 
 import pytest
 
@@ -149,6 +150,31 @@ def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, qui
         output = wait_for(service)
     assert output.count("Closing spider (finished)") == 2
     assert json.loads(tieba(environment, "status", "--json").stdout)["slaves"][0]["processes"] == 0
+
+
+def test_nothing_to_do_ends_at_once(environment, quiet_site):
+    environment |= {"TIEBA_API_URL": quiet_site}
+    output = wait_for(crawl(environment))
+    assert "Nothing to do: no crawl is running and no seed waits" in output
+    opened, closed = (
+        output.splitlines()[[text in line for line in output.splitlines()].index(True)]
+        for text in ("Spider opened", "Spider closed")
+    )
+    assert (datetime.fromisoformat(closed[:19]) - datetime.fromisoformat(opened[:19])).total_seconds() <= 2
+
+
+def test_scrapy_redis_on_the_same_crawl(environment, quiet_site):
+    environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_SCHEDULER": "scrapy_redis"}
+    outputs = [
+        wait_for(worker)
+        for worker in [crawl(environment, "-a", "forum=聊天", "-a", "pages=1") for _ in range(2)]
+    ]
+    assert any("tieba.stock.Scheduler" in output for output in outputs)
+    report = tieba(environment, "report", "--json", "--truth", quiet_site)
+    assert report.returncode == 0, report.stdout
+    found = json.loads(report.stdout)
+    assert found["requests"]["done"] == found["site"]["answers"] > 50
+    assert found["site"]["repeats"] == 0
 
 
 def test_stopping_in_the_middle_loses_nothing(environment, quiet_site):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from scrapy.commands.crawl import Command as CrawlCommand
+from scrapy.crawler import AsyncCrawlerProcess
+from scrapy.utils.defer import deferred_from_coro
 
+from frontier.connection import cancel
 from tieba.checks import Unusable, check_servers
 from tieba.cluster import Cluster
 from tieba.heartbeat import Pulse
@@ -34,12 +38,17 @@ class Command(CrawlCommand):
         parser.add_argument(
             "--wait",
             action="store_true",
-            help="when a crawl is finished, wait for the next seed instead of ending (as the units on slaves do)",
+            help="when a crawl is finished, wait for the next seed, as the units on slaves do",
         )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         """Check what can be checked before Scrapy starts, and logs."""
         super().process_options(args, opts)
+        if opts.wait and (opts.spargs or len(args) != 1):
+            _exit(
+                2,
+                "--wait works on the seeds of all workers: give it a spider and no -a; see tieba seed --help",
+            )
         if args == ["tieba"]:
             unknown = sorted(opts.spargs.keys() - set(_ARGUMENTS))
             if unknown:
@@ -65,22 +74,29 @@ class Command(CrawlCommand):
             super().run(args, opts)
             return
         process = self.crawler_process
-        assert process is not None  # noqa: S101 - set by Scrapy, for mypy
+        assert isinstance(process, AsyncCrawlerProcess)  # noqa: S101 - what Scrapy uses with asyncio
         (name,) = args
 
-        async def serve() -> None:
-            try:
-                while True:
-                    await _work_is_there(process.settings["TIEBA_CONFIG"])
-                    await process.crawl(name, **opts.spargs)
-            except Exception:
-                logger.exception("The service ends")
-                self.exitcode = 1
-                await process.stop()
+        service = asyncio.get_event_loop().create_task(_serve(process, name))
 
-        # Scrapy's signal handlers stop the crawl, if there is one, and then the reactor, and with it this task.
-        self._service = asyncio.get_event_loop().create_task(serve())
-        process.start(stop_after_crawl=False)
+        async def end_service() -> None:
+            await cancel(service)
+
+        # Only Scrapy knows which reactor it wants, and has installed it by now.
+        reactor: Any = import_module("twisted.internet.reactor")
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: deferred_from_coro(end_service()))
+        service.add_done_callback(lambda ended: ended.cancelled() or reactor.stop())
+        process.start(stop_after_crawl=False)  # until a signal
+        if not service.cancelled():
+            logger.error("The service ended", exc_info=service.exception())
+            self.exitcode = 1
+
+
+async def _serve(process: AsyncCrawlerProcess, spider: str) -> None:
+    while True:
+        await _work_is_there(process.settings["TIEBA_CONFIG"])
+        await process.crawl(spider)
+        await asyncio.sleep(_LOOK_SECONDS)  # a crawl that cannot be worked on must not keep us busy
 
 
 async def _work_is_there(config: Config) -> None:

@@ -16,6 +16,7 @@ from scrapy.exceptions import CloseSpider
 
 from tieba.cluster import Cluster
 from tieba.records import RECORD_TYPES, Presence
+from tieba.settling import settler_of
 from tieba.storage import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -91,14 +92,14 @@ class StorageMiddleware:
             except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
                 if request is not None and not self._crawler.engine.running:
                     # The worker stops: another one, or this one after its restart, does the request again.
-                    self._crawler.engine.scheduler.put_back(request)
+                    settler_of(self._crawler).put_back(request)
                     return False
                 wait = await self._wait(wait, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
                 reason = f"not stored: {type(error).__name__}: {error}"
                 logger.error("%s: %s", request, reason)
                 if request is not None:
-                    self._crawler.engine.scheduler.give_up(request, reason)
+                    settler_of(self._crawler).give_up(request, reason)
                 return False
             else:
                 self._note_back()
