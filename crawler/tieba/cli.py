@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _USAGE = 2  # exit status of a mistake in arguments or configuration
 _INTERRUPTED = 130
+_APART_SECONDS = 1.5  # between two crawls, so that the times of their records tell them apart
 
 
 class UsageError(Exception):
@@ -228,6 +229,7 @@ async def _push(config: Config, seed: str, *, abandon: bool) -> str:
             print("tieba seed: abandoning the running crawl; waiting for requests in work", file=sys.stderr)
             if not await job.drain():
                 raise Unusable("workers still have requests of the abandoned crawl in work; see tieba status")
+            await asyncio.sleep(_APART_SECONDS)
         if await job.frontier.begin(abandon=abandon):
             await job.push_seed(seed)
             return f"A new crawl begins with {seed}"
