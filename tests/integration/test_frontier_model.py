@@ -69,10 +69,9 @@ def on_test_clock(name: str) -> str:
     return script
 
 
-class TestFrontier(Frontier):
+class ClockedFrontier(Frontier):
     """Runs the scripts on the test's clock."""
 
-    __test__ = False
     hashes: dict[str, str]
 
     def run(self, operation: Operation[T]) -> T:
@@ -314,7 +313,7 @@ class FrontierMachine(RuleBasedStateMachine):
             for egress in EGRESSES
             if (limit := self.limits.get(endpoint) or others)
         }
-        self.frontier = TestFrontier(self.redis, "model", self.policy)
+        self.frontier = ClockedFrontier(self.redis, "model", self.policy)
         if begins:
             self.begin(abandon=False)
 
@@ -769,7 +768,7 @@ def lease_fields(lease: Any) -> Iterator[Any]:
 
 
 def test_frontier_is_as_its_model(redis_url: str) -> None:
-    TestFrontier.hashes = {}
+    ClockedFrontier.hashes = {}
     with connect_blocking(redis_url) as redis:
         run_state_machine_as_test(
             lambda: FrontierMachine(redis),
