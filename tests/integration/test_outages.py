@@ -5,6 +5,8 @@ import json
 import subprocess
 import time
 
+import pytest
+
 from tests.conftest import free_port, get_json, mongod_command, program, redis_command, running
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
@@ -73,3 +75,97 @@ def test_servers_that_go_away_and_come_back_lose_nothing(environment, serve_repl
     assert report.returncode == 0, report.stdout
     assert json.loads(report.stdout)["truth"]["threads"]["true"] > 30
     assert len(output) < 50_000  # no flood of messages
+
+
+@pytest.fixture
+def crawl(environment, serve_replica, tmp_path):
+    """Give a function that starts a slow crawl with a Redis, and one that waits for its end and checks it."""
+    site = serve_replica(forums=FORUMS)
+    environment |= {"TIEBA_API_URL": site, "TIEBA_POSTS_RATE": "12", "TIEBA_LEASE_SECONDS": "5"}
+    log = tmp_path / "worker.log"
+
+    def threads():
+        return get_json(f"{site}/replica/stats")["by_kind"]["thread"]
+
+    def start(redis_url):
+        environment["TIEBA_REDIS_URL"] = redis_url
+        command = [program("scrapy"), "crawl", "tieba", "-a", "forum=聊天", "-a", "pages=1"]
+        with log.open("w") as output:
+            worker = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        wait_until(lambda: threads() >= 10)
+        return worker
+
+    def end(worker):
+        assert worker.wait(timeout=DEADLINE_SECONDS) == 0
+        report = subprocess.run(
+            [program("tieba"), "report", "--json", "--truth", site],
+            env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert report.returncode == 0, report.stdout
+        output = log.read_text()
+        assert "Traceback" not in output
+        assert len(output) < 50_000  # no flood of messages
+        return output, json.loads(report.stdout)["site"]["repeats"]
+
+    return start, end
+
+
+def test_full_redis_is_waited_for(crawl, start_redis):
+    start, end = crawl
+    server = start_redis("redis-7.0")
+    worker = start(server.url)
+    with server.client() as client:
+        client.config_set("maxmemory", 1)
+        time.sleep(LONG_ENOUGH_SECONDS)
+        assert worker.poll() is None
+        client.config_set("maxmemory", 0)
+    output, repeats = end(worker)
+    assert "Redis is full: raise maxmemory" in output
+    assert "Redis can be used again" in output
+    assert repeats == 0
+
+
+def test_redis_that_becomes_read_only_is_waited_for(crawl, start_redis):
+    start, end = crawl
+    server = start_redis("redis-7.0", "replica-read-only yes")
+    worker = start(server.url)
+    with server.client() as client:
+        client.replicaof("127.0.0.1", 1)  # where nobody is: it keeps its data, and takes no more
+        time.sleep(LONG_ENOUGH_SECONDS)
+        assert worker.poll() is None
+        client.replicaof("NO", "ONE")
+    output, repeats = end(worker)
+    assert "Redis is read-only" in output
+    assert repeats == 0
+
+
+def test_redis_that_is_away_for_longer_than_leases_last_repeats_little(crawl, start_redis):
+    start, end = crawl
+    server = start_redis("redis-7.0", "appendonly yes", "appendfsync everysec")
+    worker = start(server.url)
+    server.kill()
+    time.sleep(15)  # three times as long as the leases of this crawl
+    assert worker.poll() is None
+    server.start()
+    output, repeats = end(worker)
+    assert "Redis does not answer" in output
+    assert repeats <= 2
+
+
+def test_master_that_dies_under_sentinel(crawl, sentinel):
+    start, end = crawl
+    worker = start(sentinel.url)
+    sentinel.master().kill()
+    output, repeats = end(worker)
+    assert "waiting for it" in output
+    assert repeats <= 16  # what the old master had confirmed, and the new one had not heard of
+
+
+def test_whole_crawl_in_a_redis_cluster(crawl, cluster):
+    start, end = crawl
+    worker = start(cluster.url)
+    owner = cluster.owner("{tieba}:")
+    with owner.client() as client:
+        assert client.exists("{tieba}:leases", "{tieba}:seen") >= 1
+    _, repeats = end(worker)
+    assert repeats == 0
