@@ -127,24 +127,24 @@ def plan(seed: int, count: int, slaves: int, lease_seconds: int) -> list[Fault]:
 
 
 def list_pages(faults: Sequence[Fault]) -> int:
-    """Return how many list pages to crawl, so that the crawl outlasts the faults."""
+    """Return how many list pages to crawl, so that the crawl outlasts the faults, as a rule."""
     seconds = sum(fault.seconds + fault.pause + _RECOVERY_SECONDS for fault in faults)
     return math.ceil(seconds * _RATES["crawler_comments_rate"] / _COMMENTS_PER_PAGE)
 
 
 def summarize(
-    report: Mapping[str, Any], faults: Mapping[str, int], seed: int, seconds: float
+    reports: Sequence[Mapping[str, Any]], faults: Mapping[str, int], seed: int, seconds: float
 ) -> dict[str, Any]:
     """Return the result, from what `tieba report --truth` found; a record stored wrong counts as lost."""
-    truth = report["truth"].values()
-    differences = Counter({"lost": 0, "doubled": 0})
+    truth = [found for report in reports for found in report["truth"].values()]
+    differences = {"lost": 0, "doubled": 0}
     for kind, counted_as in _DIFFERENCES.items():
         differences[counted_as] += sum(found[kind]["count"] for found in truth)
     return {
         "expected": sum(found["true"] for found in truth),
         "stored": sum(found["stored"] for found in truth),
         **differences,
-        "fetched_again": report["site"]["repeats"],
+        "fetched_again": sum(report["site"]["repeats"] for report in reports),
         "faults": dict(faults),
         "seed": seed,
         "seconds": round(seconds, 1),
@@ -214,37 +214,40 @@ def _deploy(slaves: int, lease_seconds: int, scheduler: str, pages: int) -> None
 
 
 def _crawl(faults: Sequence[Fault], seed: int) -> tuple[bool, dict[str, Any]]:
-    """Crawl under the faults; return whether all is as it should be, and the result."""
-    pages = list_pages(faults)
+    """Crawl under the faults; return whether all is as it should be, and the result.
+
+    Where the control side is slow, a crawl can end before the last fault: then another one begins.
+    """
+    left = list(faults)
+    reports: list[dict[str, Any]] = []
     trouble: list[str] = []
-    done: Counter[str] = Counter()
-    _exec("site", "python3", "-c", _RESET_SITE)
-    _exec("slave1", "tieba", "seed", f"--forum={_FORUM}", f"--pages={pages}", "--new")
     started = time.time()
     with Step("Crawl") as step:
-        step.note(f"{len(faults)} faults, seed {seed}; forum {_FORUM}, {pages} list pages")
-        try:
-            for number, fault in enumerate(faults, 1):
-                requests = _await_work()
-                at = time.time() - started
-                step.note(f"{number:3}/{len(faults)} {at:6.1f} s {requests:6} requests done  {fault}")
-                step.now(f"{number}/{len(faults)} {fault}")
-                _inflict(fault)
-                done[fault.kind] += 1
-                time.sleep(fault.pause)
-            step.now("waiting for its end")
-            _await_end()
-        except _CrawlError as error:
-            trouble.append(str(error))
+        while left and not trouble:
+            pages, count = list_pages(left), len(left)
+            step.note(f"{count} faults, seed {seed}; forum {_FORUM}, {pages} list pages")
+            _exec("site", "python3", "-c", _RESET_SITE)
+            _exec("slave1", "tieba", "seed", f"--forum={_FORUM}", f"--pages={pages}", "--new")
+            try:
+                while left and (requests := _await_work()):
+                    number, seconds = len(faults) - len(left) + 1, time.time() - started
+                    note = f"{number:3}/{len(faults)} {seconds:6.1f} s {requests:6} requests done  {left[0]}"
+                    step.note(note)
+                    _inflict(left[0])
+                    time.sleep(left.pop(0).pause)
+                if len(left) == count:
+                    raise _CrawlError("finished at once, before any fault")
+                step.now("waiting for the end")
+                _await_end()
+            except _CrawlError as error:
+                trouble.append(str(error))
+            reports.append(_report())
+            trouble += explain(reports[-1])
         seconds = time.time() - started
-        answer = _exec("master", "tieba", "report", f"--truth={_SITE_URL}", "--json", check=False)
-        if not answer:
-            raise ControlError(f"tieba report: no answer from the master (see {shown(LOG)})")
-        report = json.loads(answer)
-        result = summarize(report, done, seed, seconds)
-        site = report["site"]
-        step.result = f"{site['answers']} requests, {site['repeats'] / max(1, site['answers']):.2%} again"
-    trouble += explain(report)
+        answers, repeats = (
+            sum(report["site"][name] for report in reports) for name in ("answers", "repeats")
+        )
+        step.result = f"{answers} requests, {repeats / max(1, answers):.2%} again"
     for slave in cluster.slaves():
         journal = f"journalctl --quiet --no-pager --output=cat --since=@{started:.0f} --unit='tieba-*'"
         count = _exec(slave, "sh", "-c", f"{journal} | grep --count ^Traceback", check=False)
@@ -252,7 +255,17 @@ def _crawl(faults: Sequence[Fault], seed: int) -> tuple[bool, dict[str, Any]]:
             trouble.append(f"{slave}: {count} tracebacks in its journal")
     for line in trouble:
         print(f"✘ {line}")
-    return report["complete"] and not trouble, result
+    done = Counter(fault.kind for fault in faults[: len(faults) - len(left)])
+    is_complete = not trouble and all(report["complete"] for report in reports)
+    return is_complete, summarize(reports, done, seed, seconds)
+
+
+def _report() -> dict[str, Any]:
+    answer = _exec("master", "tieba", "report", f"--truth={_SITE_URL}", "--json", check=False)
+    if not answer:
+        raise ControlError(f"tieba report: no answer from the master (see {shown(LOG)})")
+    report: dict[str, Any] = json.loads(answer)
+    return report
 
 
 def _inflict(fault: Fault) -> None:
@@ -266,7 +279,10 @@ def _inflict(fault: Fault) -> None:
 
 
 def _await_work() -> int:
-    """Wait until some more requests are done, and return how many are; raises _CrawlError."""
+    """Wait until some more requests are done, and return how many are.
+
+    Returns 0 when the crawl ends before; raises _CrawlError.
+    """
     first: int | None = None
     for status in _looks():
         done: int = status["requests"]["done"]
@@ -274,7 +290,7 @@ def _await_work() -> int:
         if done >= first + _WORK:
             return done
         if status["crawl"]["state"] == "finished":
-            raise _CrawlError(f"finished before all faults were done, after {done} requests")
+            return 0
     raise AssertionError("looks without end")
 
 

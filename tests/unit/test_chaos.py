@@ -23,6 +23,10 @@ def report(state="finished", errors=(), **truth):
     }
 
 
+def whole():
+    return report(threads=found(10, 10), posts=found(90, 90))
+
+
 def test_a_seed_gives_the_same_faults_again_and_another_gives_others():
     assert chaos.plan(7, 50, 3, LEASE) == chaos.plan(7, 50, 3, LEASE)
     assert chaos.plan(7, 50, 3, LEASE) != chaos.plan(8, 50, 3, LEASE)
@@ -44,8 +48,7 @@ def test_more_faults_need_a_longer_crawl():
 
 
 def test_a_whole_crawl():
-    whole = report(threads=found(10, 10), posts=found(90, 90))
-    assert chaos.summarize(whole, {"worker_kill": 2}, 7, 12.34) == {
+    assert chaos.summarize([whole()], {"worker_kill": 2}, 7, 12.34) == {
         "expected": 100,
         "stored": 100,
         "lost": 0,
@@ -55,7 +58,7 @@ def test_a_whole_crawl():
         "seed": 7,
         "seconds": 12.3,
     }
-    assert chaos.explain(whole) == []
+    assert chaos.explain(whole()) == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_a_whole_crawl():
 )
 def test_every_difference_from_the_truth_is_counted_and_told(difference, counted_as):
     differing = report(threads=found(10, 10), posts=found(90, 90, **{difference: 2}))
-    result = chaos.summarize(differing, {}, 7, 1)
+    result = chaos.summarize([whole(), differing], {}, 7, 1)
     assert {"lost": result["lost"], "doubled": result["doubled"]} == {"lost": 0, "doubled": 0, counted_as: 2}
     assert chaos.explain(differing) == [f'{difference} posts: {{"post_id": 7}}']
 
