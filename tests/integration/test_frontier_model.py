@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Kind = tuple[str, int, "int | None"]  # of a request: endpoint, priority, fingerprint
 
-settings.register_profile("quick", max_examples=80, stateful_step_count=60, derandomize=True)
-settings.register_profile("long", max_examples=1_600, stateful_step_count=60)
+settings.register_profile("quick", max_examples=120, stateful_step_count=60, derandomize=True)
+settings.register_profile("long", max_examples=2_400, stateful_step_count=60)
 PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 JOB = "{model}:"
@@ -364,7 +364,7 @@ class FrontierMachine(RuleBasedStateMachine):
         self.pass_time(1, ms, jump)
         self.finish(is_own=True)
 
-    work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # as often as eight rules
+    work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # as often as eight rules together
 
     @rule(kinds=kinds)
     def push(self, kinds: list[Kind]) -> None:
@@ -674,6 +674,8 @@ class FrontierMachine(RuleBasedStateMachine):
         self.redis.rpush(f"{JOB}queue:{endpoint}:{priority}", text)
         self.model.queues[endpoint, priority].append(text)
         self.model.accepted[payload(text, endpoint, priority)] += 1
+
+    stranger_2 = stranger_3 = stranger
 
     # What holds at any time
 
