@@ -353,7 +353,11 @@ def _drop(options: argparse.Namespace) -> int:
     if not options.yes:
         if not sys.stdin.isatty():
             raise UsageError(f"{config.job} has {lost}; to remove it without being asked, add --yes")
-        if input(f"Remove {config.job} with {lost}? [y/N] ").strip().lower() not in {"y", "yes"}:
+        try:
+            answer = input(f"Remove {config.job} with {lost}? [y/N] ")
+        except EOFError:
+            answer = ""
+        if answer.strip().lower() not in {"y", "yes"}:
             print("Nothing is removed")
             return 1
     asyncio.run(queue.drop(config))

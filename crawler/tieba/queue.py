@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -236,34 +237,36 @@ def _stock_keys(config: Config) -> list[str]:
 
 async def migrate(config: Config, source: str, *, keep: bool, is_dry: bool) -> str:
     """Take over a job of scrapy-redis with a bar of progress; says what became of it."""
+    interrupted = (
+        asyncio.Event()
+    )  # looked at between batches: a client can swallow a cancellation (redis-py 8.1)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
     console = Console(stderr=True)
-    try:
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        def advance(count: int) -> None:
+            progress.advance(bar, count)
+            if interrupted.is_set():
+                print("tieba queue migrate: interrupted; run it again to go on", file=sys.stderr)
+                raise KeyboardInterrupt
+
         async with opened(config) as job:
             migration = Migration(job, source, keep=keep, is_dry=is_dry)
             try:
-                total = await migration.prepare()
-                with Progress(
-                    *Progress.get_default_columns(),
-                    MofNCompleteColumn(),
-                    console=console,
-                    disable=not console.is_terminal,
-                ) as progress:
-                    task = progress.add_task(source, total=total)
-                    await migration.run(lambda count: progress.advance(task, count))
+                bar = progress.add_task(source, total=await migration.prepare())
+                await migration.run(advance)
             except NoPermissionError as error:
                 raise Unusable(
                     f"the user of redis_url may not use the keys of {source}: name one who may, e.g. "
                     f"TIEBA_REDIS_URL=redis://admin:PASSWORD@host ({error})"
                 ) from None
-    except asyncio.CancelledError:
-        print("tieba queue migrate: interrupted; run it again to go on", file=sys.stderr)
-        raise
     counts = migration.counts
-    told = f"{counts.moved} requests and {counts.seen} that were seen"
-    told += f" would be taken over from {source}" if is_dry else f" are taken over from {source}"
+    done = "would be" if is_dry else "are"
+    told = f"{counts.moved} requests and {counts.seen} that were seen {done} taken over from {source}"
     if counts.refused:
-        told += f"; {counts.refused} entries " + (
-            "would be refused" if is_dry else "are refused, see tieba queue peek --dead"
+        told += f"; {counts.refused} entries {done} refused" + (
+            "" if is_dry else ": see tieba queue peek --dead"
         )
     return told
 
