@@ -597,6 +597,11 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.forget(*values) == len(self.model.seen & set(values))
         self.model.seen -= set(values)
 
+    @rule(values=st.lists(fingerprints, max_size=3))
+    def see(self, values: list[int]) -> None:
+        assert self.frontier.see(*values) == len(set(values) - self.model.seen)
+        self.model.seen |= set(values)
+
     @rule(what=st.sampled_from(["begin", "finish", "finish another", "empty", "abandon"]), is_wanted=rarely)
     def manage(self, what: str, is_wanted: bool) -> None:
         """What ends or begins a crawl; rarely, since little is left of it then."""
