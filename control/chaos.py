@@ -250,9 +250,9 @@ def _crawl(faults: Sequence[Fault], seed: int) -> tuple[bool, dict[str, Any]]:
         step.result = f"{answers} requests, {repeats / max(1, answers):.2%} again"
     for slave in cluster.slaves():
         journal = f"journalctl --quiet --no-pager --output=cat --since=@{started:.0f} --unit='tieba-*'"
-        count = _exec(slave, "sh", "-c", f"{journal} | grep --count ^Traceback", check=False)
-        if count != "0":
-            trouble.append(f"{slave}: {count} tracebacks in its journal")
+        tracebacks = _exec(slave, "sh", "-c", f"{journal} | grep --count ^Traceback", check=False)
+        if tracebacks != "0":
+            trouble.append(f"{slave}: {tracebacks} tracebacks in its journal")
     for line in trouble:
         print(f"✘ {line}")
     done = Counter(fault.kind for fault in faults[: len(faults) - len(left)])
