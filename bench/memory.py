@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from typing import TYPE_CHECKING, Any
 
 from redis import Redis
 from rich.table import Table
 from scrapy import Request as ScrapyRequest
-from scrapy import Spider
 from scrapy_redis import picklecompat
 
 from bench import processes
@@ -19,8 +17,10 @@ from frontier.blocking import Frontier
 from frontier.connection import connect_blocking
 from frontier.fingerprint import fingerprint
 from frontier.model import Request
-from tieba import serializer
-from tieba.pages import ThreadPage, target_to_list
+from tieba.codec import pack_plain
+from tieba.config import Config
+from tieba.pages import Scope, ThreadPage
+from tieba.requests import make_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,33 +30,27 @@ _QUICK_COUNT = 100_000
 _BATCH = 1_000
 _TARGET_SEEN = 10  # bytes
 _TARGET_QUEUED = 150
+_FIRST_ID = 8_000_000_000
 
 
 def _url(number: int) -> str:
-    return f"https://tieba.baidu.com/p/{8_000_000_000 + number}?pn={number % 9 + 1}"
+    return f"https://tieba.baidu.com/p/{_FIRST_ID + number}?pn=2"
 
 
-def _generic(number: int) -> dict[str, Any]:
-    """Give a request as a spider yields it, as Scrapy turns it into a dict."""
-    return {**_GENERIC, "url": _url(number)}
+# Requests as Scrapy turns them into a dict, with what its DepthMiddleware and RefererMiddleware note in those
+# that follow from a page.
+_REQUEST = ScrapyRequest(_url(0), meta={"depth": 3}).to_dict() | {"callback": "parse"}
+_REQUESTS = {
+    "queued": _REQUEST,
+    "queued_referer": _REQUEST | {"headers": {b"Referer": [b"https://tieba.baidu.com/f?kw=python&pn=50"]}},
+}
+_TIEBA = make_request(ThreadPage(_FIRST_ID, 2), Scope(), Config()).to_dict()
 
 
-class _Spider(Spider):
-    name = "bench"
-
-
-_SPIDER = _Spider()
-# With what Scrapy's own DepthMiddleware notes in every request that follows from a page.
-_GENERIC = ScrapyRequest(_url(0), callback=_SPIDER.parse, meta={"depth": 3}).to_dict(spider=_SPIDER)
-
-
-def _generic_payload(number: int) -> str:
-    return serializer.dumps(_generic(number))
-
-
-def _tieba_payload(number: int) -> str:
-    target = ThreadPage(8_000_000_000 + number, number % 9 + 1)
-    return json.dumps(target_to_list(target), separators=(",", ":"))
+def _payload(request: dict[str, Any]) -> Callable[[int], str]:
+    """Give the payload of the request `number` that the frontier keeps, alike but for the thread's number."""
+    before, after = pack_plain(request).payload.split(str(_FIRST_ID))
+    return lambda number: f"{before}{_FIRST_ID + number}{after}"
 
 
 def _scrapy_redis_seen(url: str, count: int) -> None:
@@ -68,9 +62,13 @@ def _scrapy_redis_seen(url: str, count: int) -> None:
     _pipelined(url, count, command)
 
 
-def _scrapy_redis_queued(url: str, count: int) -> None:
+def _scrapy_redis_queued(request: dict[str, Any]) -> Callable[[str, int], None]:
     """Fill the sorted set that is scrapy-redis' default queue: pickled requests."""
-    _pipelined(url, count, lambda number: ("ZADD", "q", 0, picklecompat.dumps(_generic(number))))
+
+    def command(number: int) -> tuple[Any, ...]:
+        return "ZADD", "q", 0, picklecompat.dumps({**request, "url": _url(number)})
+
+    return lambda url, count: _pipelined(url, count, command)
 
 
 def _pipelined(url: str, count: int, command: Callable[[int], tuple[Any, ...]]) -> None:
@@ -118,46 +116,45 @@ def _measure(quick: bool) -> dict[str, Any]:
         note(f"{what}: {used:.1f} bytes")
         return used
 
-    def pushed(payload: Callable[[int], str], *, seen: bool = False) -> Callable[[str, int], None]:
-        return lambda url, count: _push(url, _requests(payload, count, seen=seen))
+    def pushed(request: dict[str, Any], *, seen: bool = False) -> Callable[[str, int], None]:
+        return lambda url, count: _push(url, _requests(_payload(request), count, seen=seen))
 
-    figures: dict[str, Any] = {
-        "count": count,
-        "scrapy-redis": {
-            "seen": measure("scrapy-redis, a URL seen", _scrapy_redis_seen),
-            "queued": measure("scrapy-redis, a request queued", _scrapy_redis_queued),
-        },
-    }
-    queued = measure("frontier, a request queued", pushed(_generic_payload))
-    tieba = measure("frontier, a request of Tieba queued", pushed(_tieba_payload))
-    both = measure("frontier, a request queued and its URL seen", pushed(_tieba_payload, seen=True))
-    figures["frontier"] = {"seen": both - tieba, "queued": queued, "queued_tieba": tieba}
-    return figures
+    theirs = {"seen": measure("scrapy-redis, seen", _scrapy_redis_seen)}
+    ours = {"queued_tieba": measure("frontier, queued_tieba", pushed(_TIEBA))}
+    ours["seen"] = measure("frontier, the same and seen", pushed(_TIEBA, seen=True)) - ours["queued_tieba"]
+    for key, request in _REQUESTS.items():
+        theirs[key] = measure(f"scrapy-redis, {key}", _scrapy_redis_queued(request))
+        ours[key] = measure(f"frontier, {key}", pushed(request))
+    return {"count": count, "scrapy-redis": theirs, "frontier": ours}
 
 
 def _tables(figures: dict[str, Any]) -> list[Table]:
+    systems = ("scrapy-redis", "frontier")
     table = Table(title=f"Redis memory at {figures['count']:,} entries, bytes each")
     table.add_column("")
-    for system in ("scrapy-redis", "frontier"):
+    for system in systems:
         table.add_column(system, justify="right")
     for key, what in (
         ("seen", "a URL seen"),
         ("queued", "a request queued"),
-        ("queued_tieba", "the same, a request of Tieba's API"),
+        ("queued_referer", "a request queued, with a Referer"),
+        ("queued_tieba", "a request of Tieba's API queued"),
     ):
-        cells = (figures[system].get(key) for system in ("scrapy-redis", "frontier"))
-        table.add_row(what, *("" if value is None else f"{value:.1f}" for value in cells))
+        table.add_row(
+            what, *(f"{figures[system][key]:.1f}" if key in figures[system] else "" for system in systems)
+        )
     return [table]
 
 
 def _targets(figures: dict[str, Any]) -> list[Target]:
     ours = figures["frontier"]
-    queued = max(ours["queued"], ours["queued_tieba"])
     return [
-        Target(
-            "bytes per seen URL", f"≤ {_TARGET_SEEN}", f"{ours['seen']:.1f}", ours["seen"] <= _TARGET_SEEN
-        ),
-        Target("bytes per queued request", f"≤ {_TARGET_QUEUED}", f"{queued:.1f}", queued <= _TARGET_QUEUED),
+        Target(what, f"≤ {limit}", f"{ours[key]:.1f}", ours[key] <= limit)
+        for what, key, limit in (
+            ("bytes per seen URL", "seen", _TARGET_SEEN),
+            ("bytes per queued request", "queued", _TARGET_QUEUED),
+            ("bytes per queued request of Tieba's API", "queued_tieba", _TARGET_QUEUED),
+        )
     ]
 
 
