@@ -32,6 +32,8 @@ from tieba.status import duration, request_text, shown_request
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from rich.console import JustifyMethod
+
     from frontier import Letter
     from tieba.config import Config
     from tieba.pages import Scope, Target
@@ -280,7 +282,8 @@ def _print(rows: list[dict[str, Any]], nothing: str, *, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for name, value in rows[0].items():
-        table.add_column(name, justify="right" if isinstance(value, int) else "left")
+        justify: JustifyMethod = "right" if isinstance(value, int) else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in {"request", "reason"})
     for row in rows:
         table.add_row(
             *(Text(request_text(value) if name == "request" else str(value)) for name, value in row.items())
