@@ -15,7 +15,7 @@ from bench.site import page_links
 from frontier.connection import connect
 
 ROOT = Path(__file__).parents[2]
-ROUND_TRIP = 0.0025
+ROUND_TRIP = 0.02  # seconds; long beside what a busy machine adds
 
 
 @pytest.mark.parametrize("links", [1, 10, 50])
@@ -46,12 +46,12 @@ def test_every_system_crawls_the_whole_tree(system, redis_url):
 
 async def test_the_proxy_adds_a_round_trip_and_no_limit(redis_url):
     with processes.distant(redis_url, ROUND_TRIP) as far:
-        assert processes.ping(far) == pytest.approx(ROUND_TRIP, rel=0.3)
+        assert processes.ping(far) == pytest.approx(ROUND_TRIP, rel=0.25)
         client = connect(far)
         await client.ping()
         started = time.perf_counter()
         await asyncio.gather(*(client.ping() for _ in range(50)))
-        assert time.perf_counter() - started < 25 * ROUND_TRIP  # connecting included
+        assert time.perf_counter() - started < 25 * ROUND_TRIP  # connecting takes some each
         await client.aclose()
 
 
