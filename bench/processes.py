@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parent.parent
 _START_SECONDS = 30
-_PINGS = 200
+_PINGS = 50
 
 
 class BenchError(Exception):
