@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _LONGEST_SLEEP = 0.25  # seconds between two looks for work
 _SHORTEST_SLEEP = 0.005
 _REAP_SECONDS = 5.0
+_GATHER_SECONDS = 0.02  # for which results wait for others, to be written together
 _LARGEST_BATCH = 200  # requests, or follow-ups, in one call
 _UNWRITTEN_FACTOR = 4  # results that may wait to be written, for each lease that may be held
 
@@ -260,6 +261,8 @@ class Worker:
     async def _write(self) -> None:
         while True:
             await self._dirty.wait()
+            if self._ready:  # there is work meanwhile: one call for many results
+                await asyncio.sleep(_GATHER_SECONDS)
             self._dirty.clear()
             await self.patience(self._send)
             if not self._dirty.is_set():

@@ -7,6 +7,7 @@ writes it.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tieba.pages import Target
 
 LEASE = "lease"  # in a request's meta: the id of its lease
+_LINKS_REMEMBERED = 20_000  # pages of a site carry much the same links, and canonical addresses take time
 _NAMES_OF_METHODS = {"callback", "errback"}
 
 
@@ -44,9 +46,7 @@ class Codec:
         """Give what the frontier keeps of a request; raises ValueError or TypeError if it cannot be kept."""
         if target_of(request) is not None:
             return _pack_target(request)
-        meta = {key: value for key, value in request.meta.items() if key != LEASE}
-        plain = request.replace(meta=meta).to_dict(spider=self._crawler.spider)
-        return _pack_other(request, plain, self._identity(request))
+        return _pack_other(request, self._to_dict(request), self._identity(request))
 
     def unpack(self, lease: Lease) -> Request:
         """Make the request that a lease is for; raises ValueError for what no codec has written."""
@@ -54,10 +54,29 @@ class Codec:
         if isinstance(value, dict) and "target" in value:
             request = self._unpack_target(value)
         else:
-            request = request_from_dict(serializer.loads(lease.payload), spider=self._crawler.spider)
-            request = request.replace(priority=lease.priority)
+            plain = serializer.from_json(value) | {"priority": lease.priority}
+            request = request_from_dict(plain, spider=self._crawler.spider)
         request.meta[LEASE] = lease.id
         return request
+
+    def _to_dict(self, request: Request) -> dict[str, Any]:
+        """Give `Request.to_dict()` without the lease; a subclass' own, else without what is not set.
+
+        It is called for every link of every page, and Scrapy's looks through all members of the spider for
+        the names of callbacks.
+        """
+        spider = self._crawler.spider
+        if type(request) is not Request:
+            plain = request.to_dict(spider=spider)
+        else:
+            plain = {name: value for name in Request.attributes if (value := getattr(request, name))}
+            for name in _NAMES_OF_METHODS & plain.keys():
+                method = getattr(plain[name], "__name__", "")
+                is_its = getattr(spider, method, None) == plain[name]
+                plain[name] = method if is_its else request.to_dict(spider=spider)[name]
+        if LEASE in request.meta:
+            plain["meta"] = {key: value for key, value in request.meta.items() if key != LEASE}
+        return plain
 
     def _unpack_target(self, value: dict[str, Any]) -> Request:
         target = target_from_list(value["target"])
@@ -92,8 +111,15 @@ def identity(request: Request) -> str:
     """Give what is equal for requests that are the same: that of the target, else what scrapy-redis keeps."""
     target = target_of(request)
     if target is None:
+        if request.method == "GET" and not request.body:
+            return _identity_of_get(request.url)
         return str(RFPDupeFilter.request_fingerprint(None, request))
     return target_identity(target, scope_of(request) if is_seed(request) else None)
+
+
+@functools.lru_cache(_LINKS_REMEMBERED)
+def _identity_of_get(url: str) -> str:
+    return str(RFPDupeFilter.request_fingerprint(None, Request(url)))
 
 
 def target_identity(target: Target, seed: Scope | None = None) -> str:

@@ -28,6 +28,7 @@ from urllib.parse import quote
 
 from scrapy import Request, signals
 from scrapy.core.scheduler import BaseScheduler
+from scrapy.exceptions import IgnoreRequest
 from scrapy.utils.defer import deferred_from_coro
 from scrapy_redis.spiders import RedisMixin
 from twisted.python.failure import Failure
@@ -216,10 +217,11 @@ class Scheduler(BaseScheduler):
                 except (ValueError, TypeError) as error:
                     hand.error = f"a follow-up cannot be written as JSON: {item}: {error}"
                     logger.error("%s", hand.error)
-                self._count("enqueued")
             else:
                 hand.has_items = True
                 yield item
+        if hand.follow_ups:
+            self._count("enqueued", len(hand.follow_ups))
         if hand.has_items or hand.error:
             self._answered.append(hand)
         else:
@@ -232,7 +234,8 @@ class Scheduler(BaseScheduler):
             return failure
         self._answered.append(hand)
         result = failure if hand.errback is None else hand.errback(failure)
-        if isinstance(result, Failure):
+        # What a middleware ignores, such as a 404 or a link to another site, is done with.
+        if isinstance(result, Failure) and not isinstance(failure.value, IgnoreRequest):
             hand.error = f"{type(failure.value).__name__}: {failure.value}"
         return result
 
@@ -322,7 +325,8 @@ class Scheduler(BaseScheduler):
         request that waits here misses its turn.
         """
         if not self._is_limited:
-            return self._concurrency - ready
+            room = self._concurrency - ready
+            return room if room >= self._concurrency / 2 else 0  # few calls rather than many small ones
         return self._concurrency - len(self._crawler.engine.downloader.active) - ready
 
     def _wake_engine(self) -> None:
@@ -331,9 +335,9 @@ class Scheduler(BaseScheduler):
         if slot is not None and slot.closing is None:
             slot.nextcall.schedule()
 
-    def _count(self, what: str) -> None:
-        self._stats.inc_value(f"scheduler/{what}")
-        self._stats.inc_value(f"scheduler/{what}/frontier")
+    def _count(self, what: str, count: int = 1) -> None:
+        self._stats.inc_value(f"scheduler/{what}", count)
+        self._stats.inc_value(f"scheduler/{what}/frontier", count)
 
 
 def redis_url(settings: BaseSettings) -> str:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _BYTES = "b64"
 _PAIRS = "pairs"
@@ -32,17 +35,27 @@ _DEFAULTS: dict[str, Any] = {
     "cb_kwargs": {},
     "verbatim_url": False,
 }
+# json.dumps makes a new encoder for arguments like these in every call, and a crawl calls it for every link.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_PLAIN_TYPES = {str, int, float, bool, type(None)}
 
 
 def dumps(request: dict[str, Any]) -> str:
     """Serialize `Request.to_dict()`; raises TypeError for values that JSON cannot hold."""
     known = {key: value for key, value in request.items() if key not in _DEFAULTS or value != _DEFAULTS[key]}
-    return json.dumps(_encoded(known), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if "headers" in known:
+        known["headers"] = _headers(known["headers"])
+    return _encode(_encoded(known))
 
 
 def loads(data: bytes | str) -> dict[str, Any]:
     """Undo `dumps`, for Scrapy's `request_from_dict`; raises ValueError where the data is something else."""
-    request = read(data)
+    return from_json(json.loads(data))
+
+
+def from_json(value: Any) -> dict[str, Any]:
+    """Do the same for JSON that was read."""
+    request = _read(value)
     if "_class" in request:
         _check_class(str(request["_class"]))
     return request
@@ -50,7 +63,11 @@ def loads(data: bytes | str) -> dict[str, Any]:
 
 def read(data: bytes | str) -> dict[str, Any]:
     """Undo `dumps`, for those who make no request of it."""
-    request = _decoded(json.loads(data))
+    return _read(json.loads(data))
+
+
+def _read(value: Any) -> dict[str, Any]:
+    request = _decoded(value)
     if not isinstance(request, dict) or not isinstance(request.get("url"), str):
         raise ValueError("not a serialized request")
     return request
@@ -64,7 +81,20 @@ def _check_class(path: str) -> None:
         raise ValueError(f"{path} is no class of requests that the spider uses")
 
 
+def _headers(headers: Mapping[bytes, list[bytes]]) -> Mapping[Any, Any]:
+    """Give headers as texts, from which Scrapy makes the same bytes, or as they are where it would not."""
+    try:
+        return {
+            name.decode("ascii"): [value.decode("ascii") for value in values]
+            for name, values in headers.items()
+        }
+    except (AttributeError, UnicodeDecodeError):
+        return headers
+
+
 def _encoded(value: Any) -> Any:
+    if type(value) in _PLAIN_TYPES:
+        return value
     if isinstance(value, bytes):
         return {_BYTES: base64.b64encode(value).decode()}
     if isinstance(value, dict):

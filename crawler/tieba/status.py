@@ -298,8 +298,8 @@ def draw(status: Status) -> RenderableType:
         head,
         Text(
             f"requests  {requests['queued']} queued, {requests['leased']} leased, "
-            f"{requests['delayed']} delayed, {requests['failed']} failed; so far {requests['retried']} attempts "
-            f"repeated, {requests['expired']} leases expired"
+            f"{requests['delayed']} delayed, {requests['failed']} failed; "
+            f"{requests['retried']} attempts repeated, {requests['expired']} leases expired"
         ),
         Text("in store  " + ", ".join(f"{count} {name}" for name, count in status["stored"].items())),
         Text(

@@ -256,7 +256,7 @@ class Model:
             self.accepted.update(payload(text, *key) for text in queue)
 
 
-fingerprints = st.integers(0, 40).map(lambda number: fingerprint(str(number)))
+fingerprints = st.integers(0, 20).map(lambda number: fingerprint(str(number)))
 endpoints = st.sampled_from(ENDPOINTS)
 priorities = st.sampled_from(PRIORITIES)
 owners = st.sampled_from(ALIVE + DEAD)
@@ -268,6 +268,7 @@ passing = st.sampled_from([0, 1, 400, 1_500, LEASE_MS // 3])
 jumps = st.sampled_from([0] * 9 + [-HOUR_MS, -1, LEASE_MS, HOUR_MS])
 pauses = st.sampled_from([0, 400, 3_000, 40_000])
 kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=6)
+few = kinds.map(lambda some: some[:2])
 limits = st.none() | st.builds(Limit, st.sampled_from([0.5, 1, 7, 20]), st.sampled_from([1, 2, 5]))
 
 
@@ -280,22 +281,22 @@ class FrontierMachine(RuleBasedStateMachine):
         super().__init__()
         redis.flushdb()
         self.redis = redis
-        self.strangers = itertools.count()
+        self.numbers = itertools.count()
         self.calls: dict[str, tuple[int, int, str]] = {}  # of each owner the last: number, count, egress
         self.model = Model(real=1_700_000_000_000)
         self.set_clock(self.model.real)
 
     @initialize(
-        size=st.sampled_from([1, 5, 1_000]),
+        most=st.sampled_from([1, 3, 1_000]),
         horizon=st.sampled_from([0, 500, 2_000]),
         each=st.tuples(limits, limits),
         others=limits,
         begins=st.booleans(),
     )
     def configure(
-        self, size: int, horizon: int, each: tuple[Limit | None, ...], others: Limit | None, begins: bool
+        self, most: int, horizon: int, each: tuple[Limit | None, ...], others: Limit | None, begins: bool
     ) -> None:
-        self.numbers = iter(range(size))
+        self.most = most
         self.policy = Policy(
             lease_seconds=LEASE_MS / 1000,
             max_attempts=MAX_ATTEMPTS,
@@ -322,10 +323,12 @@ class FrontierMachine(RuleBasedStateMachine):
         self.redis.hset("time", mapping={"seconds": ms // 1000, "microseconds": ms % 1000 * 1000})
 
     def make(self, kinds: Iterable[Kind]) -> list[Request]:
-        """Make requests with payloads of their own, no more than the run may have."""
+        """Make requests with payloads of their own, no more than this run may have at a time."""
+        queued = sum(len(self.model.queues[name]) for name in self.model.queues)
+        room = max(0, self.most - queued - len(self.model.leases) - len(self.model.delayed))
         return [
             Request(endpoint, f'{{"n": {number},\n"é": "\\u0000"}}', priority, known_as)
-            for (endpoint, priority, known_as), number in zip(kinds, self.numbers, strict=False)
+            for (endpoint, priority, known_as), number in zip(list(kinds)[:room], self.numbers, strict=False)
         ]
 
     def pick(self, numbers: Sequence[int], is_wrong: bool) -> tuple[str, list[str]]:
@@ -339,7 +342,7 @@ class FrontierMachine(RuleBasedStateMachine):
     # Operations
 
     @rule(
-        kinds=kinds,
+        kinds=few,
         owner=owners,
         egress=st.sampled_from(EGRESSES),
         outcome=st.sampled_from(["complete", "fail", "give up", "release", "keep"]),
@@ -352,9 +355,9 @@ class FrontierMachine(RuleBasedStateMachine):
     ) -> None:
         """What workers do most of the time."""
         self.push(kinds)
-        self.lease(owner, number, egress)
+        self.lease(owner, number % 4, egress)
         if outcome != "keep" and self.model.leases:
-            owner, ids = self.pick([number, number + 1], False)
+            owner, ids = self.pick(range(number, number + 3), False)
             if outcome == "complete":
                 self.complete_ids(owner, [(id_, self.make(kinds[:1])) for id_ in ids])
             elif outcome == "release":
@@ -592,10 +595,15 @@ class FrontierMachine(RuleBasedStateMachine):
         self.model.reopen(len(wanted))
         assert self.frontier.retry_dead(lambda letter: endpoint in (None, letter.endpoint)) == len(wanted)
 
-    @rule(values=st.lists(fingerprints, max_size=3, unique=True))
+    @rule(values=st.lists(fingerprints, min_size=1, max_size=5, unique=True))
     def forget(self, values: list[int]) -> None:
         assert self.frontier.forget(*values) == len(self.model.seen & set(values))
         self.model.seen -= set(values)
+        generation, shards = self.redis.hmget(f"{JOB}seen", "generation", "shards")
+        names = [f"{JOB}seen:{generation}:{number}" for number in range(int(shards or 0))]
+        assert sorted(int(value) for name in names for value in self.redis.smembers(name)) == sorted(
+            self.model.seen
+        )
 
     @rule(values=st.lists(fingerprints, max_size=3))
     def see(self, values: list[int]) -> None:
@@ -675,7 +683,7 @@ class FrontierMachine(RuleBasedStateMachine):
     )
     def stranger(self, endpoint: str, priority: int, text: str) -> None:
         """Somebody writes into a queue."""
-        text = text.format(e=endpoint, p=priority) + f"stranger's {next(self.strangers)}"
+        text = text.format(e=endpoint, p=priority) + f"stranger's {next(self.numbers)}"
         self.redis.rpush(f"{JOB}queue:{endpoint}:{priority}", text)
         self.model.queues[endpoint, priority].append(text)
         self.model.accepted[payload(text, endpoint, priority)] += 1

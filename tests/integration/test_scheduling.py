@@ -21,12 +21,13 @@ QUICK = ["-s", "FRONTIER_RETRY_DELAY=0.05", "-s", "FRONTIER_MAX_ATTEMPTS=3", "-s
 
 
 class Site:
-    """Pages 0 to PAGES - 1, each with links to LINKS others; some answer late, with an error or a redirect."""
+    """Pages 0 to PAGES - 1, each with links to LINKS others; some answer late, wrongly or elsewhere."""
 
     def __init__(self):
         self.answers = Counter()
         self.latency = 0.0
-        self.special = {}  # page -> ("slow", seconds) | ("error", times) | ("redirect", page)
+        # page -> ("slow", seconds), ("error", times), ("redirect", page) or ("missing", None)
+        self.special = {}
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -54,7 +55,7 @@ class Site:
         number = int(page) if page.isdecimal() else 0
         links = [n for n in range(number * LINKS + 1, number * LINKS + 1 + LINKS) if n < PAGES]
         body = "".join(f'<a href="/{n}">' for n in links).encode()
-        handler.send_response(302 if kind == "redirect" else 200)
+        handler.send_response({"redirect": 302, "missing": 404}.get(kind, 200))
         if kind == "redirect":
             handler.send_header("Location", f"/{value}")
         handler.send_header("Content-Type", "text/html")
@@ -203,6 +204,14 @@ def test_downloads_that_fail_are_tried_again(crawl, site, frontier):
     assert "Connection was closed" in letter.reason
     assert letter.attempts == 3
     assert "29" in site.answers  # a page below 7
+
+
+def test_what_scrapy_ignores_is_done(crawl, site, frontier):
+    site.special = {"7": ("missing", None)}
+    output = end_of(crawl("tree", "-a", f"site={site.url}"))
+    assert site.answers["7"] == 1
+    assert list(frontier.dead()) == []
+    assert "0 attempts repeated" in output
 
 
 def test_redirects_and_retries_of_scrapy_take_the_place_of_the_request(crawl, site, frontier):

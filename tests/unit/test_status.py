@@ -7,7 +7,6 @@ from frontier.job import Facts
 from frontier.model import Queued
 from tieba.status import Eta, draw, duration, line, summarize
 
-
 REPEATS = {"retried": 3, "expired": 0}
 PAUSE = Pause("posts:x", 4.2, "rate_limited: HTTP 429")
 

@@ -1,6 +1,7 @@
 """Spiders as users of Scrapy and scrapy-redis write them, for a site whose pages link to one another."""
 
 import asyncio
+from typing import ClassVar
 
 from scrapy import Spider
 from scrapy_redis.spiders import RedisSpider
@@ -10,7 +11,7 @@ class TreeSpider(Spider):
     """Follows every link. `tricks` are pages at which something goes wrong, `page:what`."""
 
     name = "tree"
-    custom_settings = {"ITEM_PIPELINES": {"tests.integration.spiders.tree.Pipeline": 1}}
+    custom_settings: ClassVar = {"ITEM_PIPELINES": {"tests.integration.spiders.tree.Pipeline": 1}}
 
     def __init__(self, site, tricks="", **kwargs):
         super().__init__(**kwargs)
@@ -51,5 +52,5 @@ class Pipeline:
 
 class RedisTreeSpider(RedisSpider):
     name = "redistree"
-    tricks = {}
+    tricks: ClassVar = {}
     parse = TreeSpider.parse
