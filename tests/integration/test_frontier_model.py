@@ -324,7 +324,7 @@ class FrontierMachine(RuleBasedStateMachine):
 
     def make(self, kinds: Iterable[Kind]) -> list[Request]:
         """Make requests with payloads of their own, no more than this run may have at a time."""
-        queued = sum(len(self.model.queues[name]) for name in self.model.queues)
+        queued = sum(map(len, self.model.queues.values()))
         room = max(0, self.most - queued - len(self.model.leases) - len(self.model.delayed))
         return [
             Request(endpoint, f'{{"n": {number},\n"é": "\\u0000"}}', priority, known_as)
