@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Kind = tuple[str, int, "int | None"]  # of a request: endpoint, priority, fingerprint
 
-settings.register_profile("quick", max_examples=120, stateful_step_count=60, derandomize=True)
-settings.register_profile("long", max_examples=2_400, stateful_step_count=60)
+settings.register_profile("quick", max_examples=180, stateful_step_count=60, derandomize=True)
+settings.register_profile("long", max_examples=3_600, stateful_step_count=60)
 PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 JOB = "{model}:"
@@ -49,7 +49,8 @@ REDIS_TIME = "redis.call('TIME')"
 ENDPOINTS = ("a", "b:1", "帖子")
 PRIORITIES = (-1, 0, 7)
 EGRESSES = ("x", "y")
-ALIVE, DEAD = ("w1", "w2"), ("host/3",)  # the live ones renew their leases in time
+ALIVE, FORGETFUL, DEAD = "w1", "w2", "host/3"  # renews in time; does not; leases and is never heard of again
+OWNERS = (ALIVE, FORGETFUL, DEAD)
 LEASE_MS, MAX_ATTEMPTS = 30_000, 3
 RETRY_MS, LONGEST_RETRY_MS = 1_000, 3_000
 OVERDUE_MS = 1_000
@@ -259,7 +260,7 @@ class Model:
 fingerprints = st.integers(0, 20).map(lambda number: fingerprint(str(number)))
 endpoints = st.sampled_from(ENDPOINTS)
 priorities = st.sampled_from(PRIORITIES)
-owners = st.sampled_from(ALIVE + DEAD)
+owners = st.sampled_from(OWNERS)
 numbers = st.integers(0, 9)
 rarely = st.sampled_from([False] * 9 + [True])
 slots = st.tuples(endpoints, st.sampled_from(EGRESSES))
@@ -287,7 +288,7 @@ class FrontierMachine(RuleBasedStateMachine):
         self.set_clock(self.model.real)
 
     @initialize(
-        most=st.sampled_from([1, 3, 1_000]),
+        most=st.sampled_from([1, 3, 1_000, 1_000]),
         horizon=st.sampled_from([0, 500, 2_000]),
         each=st.tuples(limits, limits),
         others=limits,
@@ -333,8 +334,8 @@ class FrontierMachine(RuleBasedStateMachine):
 
     def pick(self, numbers: Sequence[int], is_wrong: bool) -> tuple[str, list[str]]:
         """Give a worker, and ids of its leases or, where `is_wrong`, also of others and unknown ones."""
-        holders = sorted({who for who, _ in self.model.leases})
-        owners = ALIVE + DEAD if is_wrong else holders
+        holders = sorted({who for who, _ in self.model.leases}, key=OWNERS.index)
+        owners = OWNERS if is_wrong else [who for who in holders if who != DEAD] or holders
         owner = owners[numbers[0] % len(owners)]
         ids = [id_ for who, id_ in self.model.leases if who == owner or is_wrong] + ["99.1"] * is_wrong
         return owner, [ids[number % len(ids)] for number in numbers]
@@ -548,14 +549,13 @@ class FrontierMachine(RuleBasedStateMachine):
             if jump:
                 self.set_clock(self.model.real + jump)
                 self.reap()
-            for owner in ALIVE:
-                self.renew_ids(owner, [id_ for who, id_ in self.model.leases if who == owner])
+            self.renew_ids(ALIVE, [id_ for who, id_ in self.model.leases if who == ALIVE])
 
     def reap(self) -> None:
         """Let leases run out: what live workers hold stays theirs."""
         self.model.tick()
         expired = self.model.reap()
-        assert not {owner for owner, _ in expired} & set(ALIVE), "a live worker lost its lease"
+        assert ALIVE not in {owner for owner, _ in expired}, "a live worker lost its lease"
         assert self.frontier.reap() == len(expired)
 
     @rule(slot=slots, first=pauses, least=pauses)
@@ -667,19 +667,7 @@ class FrontierMachine(RuleBasedStateMachine):
     @rule(
         endpoint=endpoints,
         priority=priorities,
-        text=st.sampled_from(
-            [
-                "{e} {p} 0 ",
-                "{e} {p} 1 ",
-                "{e} {p} 2 ",
-                "{e} {p} -1 ",
-                "{e} 3 0 ",
-                "z {p} 0 ",
-                "",
-                " ",
-                "\udcff\0 ",
-            ]
-        ),
+        text=st.sampled_from(["{e} {p} 2 ", "{e} 3 0 ", "z {p} 0 ", "\udcff\0 "]),
     )
     def stranger(self, endpoint: str, priority: int, text: str) -> None:
         """Somebody writes into a queue."""
