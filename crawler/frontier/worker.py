@@ -217,8 +217,9 @@ class Worker:
                 await self._look_for_end(leased)
             if len(leased.leases) < room:
                 wait = _LONGEST_SLEEP if leased.wait is None else min(leased.wait, _LONGEST_SLEEP)
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), max(wait, _SHORTEST_SLEEP))
+                timer = asyncio.get_running_loop().call_later(max(wait, _SHORTEST_SLEEP), self._news.set)
+                await self._news.wait()
+                timer.cancel()
 
     async def _lease(self, room: int) -> Leased:
         if self._lost:
