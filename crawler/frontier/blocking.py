@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from redis import Redis, RedisCluster
 
     from frontier.model import Lease, Leased, Letter, Limit, Request, Stats
+    from frontier.operations import Arguments
 
 T = TypeVar("T")
 _LETTERS_AT_ONCE = 500
@@ -154,8 +155,14 @@ class Frontier:
 
     def run(self, operation: Operation[T]) -> T:
         """Run one operation."""
+        args = encoded(operation.args)
         try:
-            reply = self.redis.evalsha(digest(operation.script), 1, self.prefix, *operation.args)
+            reply = self.redis.evalsha(digest(operation.script), 1, self.prefix, *args)
         except NoScriptError:
-            reply = self.redis.eval(source(operation.script), 1, self.prefix, *operation.args)
+            reply = self.redis.eval(source(operation.script), 1, self.prefix, *args)
         return operation.read(reply)
+
+
+def encoded(args: Arguments) -> list[bytes | int | float]:
+    """Give what to send: hiredis' encoder refuses texts that stand for bytes that are not UTF-8."""
+    return [arg.encode("utf-8", "surrogateescape") if isinstance(arg, str) else arg for arg in args]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Awaitable
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,6 +132,18 @@ async def test_both_clients_see_the_same_job(blocking: frontier.blocking.Frontie
         assert await other.stats() == blocking.stats()
         assert blocking.complete("me", [(lease.id, [])]) == {lease.id}
         assert await other.is_finished()
+
+
+async def test_any_bytes_come_out_as_they_went_in(
+    blocking: frontier.blocking.Frontier, redis_url: str
+) -> None:
+    payload = 'not UTF-8: \udcff, NUL: \0, two\nlines, {"é": "\\"}'
+    async with connect(redis_url) as redis:
+        for number, push in enumerate((blocking.push, Frontier(redis, "test").push)):
+            pushed = push([Request("pages", f"{payload}{number}")])
+            assert (await pushed if isinstance(pushed, Awaitable) else pushed) == 1
+        assert payloads(await Frontier(redis, "test").lease(1, "one")) == [f"{payload}0"]
+        assert payloads(blocking.lease(1, "other")) == [f"{payload}1"]
 
 
 def test_jobs_do_not_mix(blocking: frontier.blocking.Frontier) -> None:

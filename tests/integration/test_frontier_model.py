@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from frontier import Limit, Policy, Request, connect_blocking, fingerprint, operations
-from frontier.blocking import Frontier
+from frontier.blocking import Frontier, encoded
 from frontier.scripts import source
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ClockedFrontier(Frontier):
         name = operation.script
         if name not in self.hashes:
             self.hashes[name] = self.redis.script_load(on_test_clock(name))
-        return redis.evalsha(self.hashes[name], 1, self.prefix, *operation.args)
+        return redis.evalsha(self.hashes[name], 1, self.prefix, *encoded(operation.args))
 
 
 class Entry(NamedTuple):
@@ -478,7 +478,7 @@ class FrontierMachine(RuleBasedStateMachine):
             assert {lease.id: Entry(*lease_fields(lease)) for lease in again.leases} == expected
 
     @precondition(has_leases)
-    @rule(numbers=picks, is_wrong=rarely)
+    @rule(numbers=picks, is_wrong=st.booleans())
     def renew(self, numbers: list[int], is_wrong: bool) -> None:
         self.renew_ids(*self.pick(numbers, is_wrong))
 
@@ -491,7 +491,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.renew(owner, ids) == kept
 
     @precondition(has_leases)
-    @rule(done=st.lists(st.tuples(numbers, kinds), min_size=1, max_size=3), is_wrong=rarely)
+    @rule(done=st.lists(st.tuples(numbers, kinds), min_size=1, max_size=3), is_wrong=st.booleans())
     def complete(self, done: list[tuple[int, list[Kind]]], is_wrong: bool) -> None:
         owner, ids = self.pick([number for number, _ in done], is_wrong)
         self.complete_ids(owner, [(id_, self.make(kinds)) for id_, (_, kinds) in zip(ids, done, strict=True)])
@@ -506,7 +506,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.complete(owner, batch) == accepted
 
     @precondition(has_leases)
-    @rule(numbers=picks, is_wrong=rarely)
+    @rule(numbers=picks, is_wrong=st.booleans())
     def release(self, numbers: list[int], is_wrong: bool) -> None:
         self.release_ids(*self.pick(numbers, is_wrong))
 
@@ -519,7 +519,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.release(owner, ids) == released
 
     @precondition(has_leases)
-    @rule(number=numbers, is_wrong=rarely, retry_after=st.sampled_from([0, 2_000]), final=rarely)
+    @rule(number=numbers, is_wrong=st.booleans(), retry_after=st.sampled_from([0, 2_000]), final=rarely)
     def fail(self, number: int, is_wrong: bool, retry_after: int, final: bool) -> None:
         owner, (id_,) = self.pick([number], is_wrong)
         self.fail_id(owner, id_, retry_after, final)
@@ -595,15 +595,20 @@ class FrontierMachine(RuleBasedStateMachine):
         self.model.reopen(len(wanted))
         assert self.frontier.retry_dead(lambda letter: endpoint in (None, letter.endpoint)) == len(wanted)
 
-    @rule(values=st.lists(fingerprints, min_size=1, max_size=5, unique=True))
-    def forget(self, values: list[int]) -> None:
-        assert self.frontier.forget(*values) == len(self.model.seen & set(values))
-        self.model.seen -= set(values)
+    @rule(values=st.lists(fingerprints, min_size=1, max_size=5, unique=True), forgets=st.booleans())
+    def know(self, values: list[int], forgets: bool) -> None:
+        """Forget that requests were seen, or see some that are not queued."""
+        known = self.model.seen & set(values)
+        if forgets:
+            assert self.frontier.forget(*values) == len(known)
+            self.model.seen -= known
+        else:
+            assert self.frontier.see(*values) == len(values) - len(known)
+            self.model.seen |= set(values)
         generation, shards = self.redis.hmget(f"{JOB}seen", "generation", "shards")
-        names = [f"{JOB}seen:{generation}:{number}" for number in range(int(shards or 0))]
-        assert sorted(int(value) for name in names for value in self.redis.smembers(name)) == sorted(
-            self.model.seen
-        )
+        names = [f"{JOB}seen:{generation or 0}:{number}" for number in range(int(shards or 0))]
+        members = [int(value) for name in names for value in self.redis.smembers(name)]
+        assert sorted(members) == sorted(self.model.seen)
 
     @rule(values=st.lists(fingerprints, max_size=3))
     def see(self, values: list[int]) -> None:
@@ -672,7 +677,7 @@ class FrontierMachine(RuleBasedStateMachine):
     def stranger(self, endpoint: str, priority: int, text: str) -> None:
         """Somebody writes into a queue."""
         text = text.format(e=endpoint, p=priority) + f"stranger's {next(self.numbers)}"
-        self.redis.rpush(f"{JOB}queue:{endpoint}:{priority}", text)
+        self.redis.rpush(f"{JOB}queue:{endpoint}:{priority}", *encoded([text]))
         self.model.queues[endpoint, priority].append(text)
         self.model.accepted[payload(text, endpoint, priority)] += 1
 
