@@ -29,6 +29,7 @@ For example, with a redis-server on this machine::
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import uuid
@@ -233,7 +234,7 @@ class Frontier:
         results: list[Any] = []
         for operation, reply in zip(batch, await pipeline.execute(raise_on_error=False), strict=True):
             if isinstance(reply, NoScriptError):
-                results.append(await self.run(operation))
+                results += await asyncio.gather(self.run(operation), return_exceptions=True)
             else:
                 results.append(reply if isinstance(reply, RedisError) else operation.read(reply))
         return results

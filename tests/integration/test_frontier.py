@@ -74,8 +74,10 @@ async def test_a_crawl(any_frontier: Frontier) -> None:
     assert await any_frontier.fail("me", c.id, "HTTP 500") == "delayed"
     assert not await any_frontier.is_finished()
     leased = await any_frontier.lease(10, "me")
-    await asyncio.sleep((leased.wait or 0) + 0.001)
-    (c,) = (await any_frontier.lease(10, "me")).leases
+    if not leased.leases:
+        await asyncio.sleep((leased.wait or 0) + 0.001)
+        leased = await any_frontier.lease(10, "me")
+    (c,) = leased.leases
     assert c.attempts == 1
     assert await any_frontier.fail("me", c.id, "HTTP 500: 错误") == "dead"
     assert await any_frontier.is_finished()
@@ -95,6 +97,7 @@ async def test_a_crawl(any_frontier: Frontier) -> None:
 
 
 async def test_operations_in_one_round_trip_succeed_and_fail_each_for_itself(any_frontier: Frontier) -> None:
+    await any_frontier.redis.script_flush()
     for _ in range(2):  # the scripts are unknown to the server, then known
         pushed, error, is_finished = await any_frontier.run_all(
             [
