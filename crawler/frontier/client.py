@@ -35,7 +35,7 @@ import socket
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from frontier import operations
 from frontier.operations import Operation, Policy
@@ -225,7 +225,7 @@ class Frontier:
         return operation.read(reply)
 
     async def run_all(self, batch: Sequence[Operation[Any]]) -> list[Any]:
-        """Run operations in one round trip, each for itself; gives results, or the RedisError of each."""
+        """Run operations in one round trip, each for itself; gives the result of each, or its error."""
         pipeline = self.redis.pipeline(transaction=False)
         for operation in batch:
             # Not evalsha: the client of a cluster refuses it, though all of a job is on one node.
@@ -236,7 +236,7 @@ class Frontier:
             if isinstance(reply, NoScriptError):
                 results += await asyncio.gather(self.run(operation), return_exceptions=True)
             else:
-                results.append(reply if isinstance(reply, RedisError) else operation.read(reply))
+                results.append(reply if isinstance(reply, Exception) else operation.read(reply))
         return results
 
 
