@@ -368,7 +368,7 @@ class FrontierMachine(RuleBasedStateMachine):
         self.pass_time(1, ms, jump)
         self.finish(is_own=True)
 
-    work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # as often as eight rules together
+    work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # chosen more often
 
     @rule(kinds=kinds)
     def push(self, kinds: list[Kind]) -> None:
@@ -594,6 +594,8 @@ class FrontierMachine(RuleBasedStateMachine):
             self.model.enqueue(letter.entry._replace(attempts=0))
         self.model.reopen(len(wanted))
         assert self.frontier.retry_dead(lambda letter: endpoint in (None, letter.endpoint)) == len(wanted)
+
+    retry_2 = retry_3 = retry_dead
 
     @rule(values=st.lists(fingerprints, min_size=1, max_size=5, unique=True), forgets=st.booleans())
     def know(self, values: list[int], forgets: bool) -> None:
