@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+_ENDPOINT = re.compile(r"\S+")
+_MOST = 10**9
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +26,15 @@ class Request:
     payload: str
     priority: int = 0
     fingerprint: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what Redis cannot be given."""
+        if not _ENDPOINT.fullmatch(self.endpoint):
+            raise ValueError(f"an endpoint is a text without white space, not {self.endpoint!r}")
+        if abs(self.priority) > _MOST:
+            raise ValueError(f"a priority is between -{_MOST} and {_MOST}, not {self.priority}")
+        if not self.payload.isascii():
+            self.payload.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

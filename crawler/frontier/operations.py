@@ -6,7 +6,6 @@ Both clients, `frontier.client` for asyncio and `frontier.blocking`, send the sa
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     Arguments = Sequence[str | int | float]
 
 T = TypeVar("T")
-_ENDPOINT = re.compile(r"\S+")
+_LONGEST_REASON = 2_000  # characters
 _SWEEP = 500  # leases and shards in one call: some milliseconds of Redis' time
 
 
@@ -107,7 +106,7 @@ def fail(
     """Count a failed attempt; gives delayed, dead or refused."""
     attempts = 1 if is_final else policy.max_attempts
     delays = [_ms(retry_after), _ms(policy.retry_delay), _ms(policy.longest_retry_delay)]
-    return Operation("fail", [owner, id_, reason, *delays, attempts], str)
+    return Operation("fail", [owner, id_, _told(reason), *delays, attempts], str)
 
 
 def reap(policy: Policy) -> Operation[int]:
@@ -119,7 +118,7 @@ def pause(
     slot: str, reason: str, *, first: float, longest: float, least: float
 ) -> Operation[tuple[float, bool]]:
     """Pause a slot; gives the seconds until its pause ends and whether this call began or prolonged it."""
-    args: Arguments = [slot, _ms(first), _ms(longest), _ms(least), reason]
+    args: Arguments = [slot, _ms(first), _ms(longest), _ms(least), _told(reason)]
     return Operation("pause", args, lambda reply: (reply[0] / 1000, bool(reply[1])))
 
 
@@ -203,7 +202,7 @@ def finish(crawl_id: str) -> Operation[bool]:
 
 def bury(endpoint: str, payload: str, reason: str) -> Operation[bool]:
     """Record a request that cannot even be queued as a dead letter."""
-    return Operation("bury", [endpoint, payload, reason], bool)
+    return Operation("bury", [endpoint, _told(payload), _told(reason)], bool)
 
 
 def beat(
@@ -226,10 +225,13 @@ def letter(text: str) -> Letter:
 
 
 def _fields(request: Request) -> tuple[str, str, str, str]:
-    if not _ENDPOINT.fullmatch(request.endpoint):
-        raise ValueError(f"an endpoint is a text without white space, not {request.endpoint!r}")
     fingerprint = "" if request.fingerprint is None else f"{request.fingerprint:d}"
     return request.endpoint, f"{request.priority:d}", fingerprint, request.payload
+
+
+def _told(text: str) -> str:
+    """Give a text for people, which may come from anywhere, as Redis and JSON can hold it."""
+    return text[:_LONGEST_REASON].encode(errors="replace").decode()
 
 
 def _parts(entry: str) -> tuple[str, int, int, str]:

@@ -107,7 +107,7 @@ class Worker:
 
     def start(self, first: Callable[[], Coroutine[Any, Any, object]] | None = None) -> None:
         """Begin to work, after `first` has been done."""
-        self._tasks = [asyncio.create_task(self._run(first))]
+        self._tasks = [asyncio.create_task(self._forever(partial(self._run, first)))]
 
     def take(self) -> Lease | None:
         """Give the next lease whose turn has come, None if there is none now."""
@@ -129,7 +129,12 @@ class Worker:
     def push(self, requests: Iterable[Request]) -> None:
         """Queue requests, unless they were seen."""
         self._pushes.extend(requests)
+        self.is_over = False
         self._note_unwritten()
+
+    def bury(self, endpoint: str, payload: str, reason: str) -> None:
+        """Record what cannot even be queued as a dead letter."""
+        self._settle_by(operations.bury(endpoint, payload, reason), [])
 
     def complete(self, id_: str, follow_ups: Sequence[Request] = ()) -> None:
         """Mark a request as done and queue its follow-ups; its records are stored before."""
@@ -159,6 +164,11 @@ class Worker:
     def ready(self) -> int:
         """How many of them wait to be taken."""
         return len(self._ready)
+
+    @property
+    def unwritten(self) -> int:
+        """How many requests wait to be queued."""
+        return len(self._pushes)
 
     async def flush(self) -> None:
         """Wait until everything is written."""
@@ -197,6 +207,7 @@ class Worker:
         while not self._is_closing:
             try:
                 await loop()
+                return
             except Exception as error:  # noqa: BLE001, PERF203 - told, and tried again
                 logger.error("The frontier cannot be used: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(_REAP_SECONDS)
@@ -277,15 +288,15 @@ class Worker:
         self._outbox += self._collect()
         sent = self._outbox
         refused: list[_Unwritten] = []
-        passing: Exception | None = None
-        for item, result in zip(
-            sent, await self.frontier.run_all([item.operation for item in sent]), strict=True
-        ):
+        failure: Exception | None = None
+        results = await self.frontier.run_all([item.operation for item in sent])
+        for item, result in zip(sent, results, strict=True):
+            # What no lease brings back is tried until it can be written.
+            if isinstance(result, ERRORS) and (trouble(result) is not None or not item.ids):
+                refused.append(item)
+                failure = result
+                continue
             if isinstance(result, ERRORS):
-                if trouble(result) is not None:
-                    refused.append(item)
-                    passing = result
-                    continue
                 logger.error("Not written, to be repeated when its lease runs out: %s", result)
             for id_ in item.ids:
                 self._valid_until.pop(id_, None)
@@ -293,8 +304,8 @@ class Worker:
         self._outbox = refused
         self._news.set()
         self._wanted.set()
-        if passing is not None:
-            raise passing
+        if failure is not None:
+            raise failure
 
     def _collect(self) -> list[_Unwritten]:
         """Make as few operations as possible of what waits to be written."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tieba.config import Config
     from tieba.pages import Target
 
-LEASE = "lease"  # in a request's meta: the id of its lease
+LEASE = "_frontier_lease"  # in a request's meta: its id
 _LINKS_REMEMBERED = 20_000  # pages of a site carry much the same links, and canonical addresses take time
 _NAMES_OF_METHODS = {"callback", "errback"}
 
@@ -144,9 +144,10 @@ def _pack_target(request: Request) -> frontier.Request:
 
 def _pack_other(request: Request, plain: dict[str, Any], known_by: str) -> frontier.Request:
     plain.pop("priority", None)
-    endpoint = request.meta.get("download_slot") or urlparse_cached(request).hostname or "-"
+    host = request.meta.get("download_slot") or urlparse_cached(request).hostname or "-"
+    endpoint = "_".join(str(host).split())  # hosts of bad links can have white space
     payload = serializer.dumps(plain)
-    return frontier.Request(str(endpoint), payload, request.priority, _fingerprint(request, known_by))
+    return frontier.Request(endpoint or "-", payload, request.priority, _fingerprint(request, known_by))
 
 
 def _fingerprint(request: Request, known_by: str) -> int | None:

@@ -8,15 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 
+from frontier import make_owner
 from frontier.connection import ERRORS, cancel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scrapy_redis.spiders import RedisMixin
 
+    import frontier
     from frontier.connection import Patience
     from frontier.job import Job
     from tieba.codec import Codec
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 _INTERVAL_SECONDS = 0.5
 _TROUBLE_SECONDS = 30.0  # between complaints
 _TURN_MS = 10_000  # after which another worker feeds, should this one have died
+_BATCH = 100  # start URLs that are queued at once
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +40,11 @@ class Feeder:
     def __init__(self, spider: RedisMixin, job: Job, codec: Codec, patience: Patience) -> None:
         self._spider = spider
         self._job = job
+        self._redis: Any = job.frontier.redis
         self._codec = codec
         self._patience = patience
         self._turn = f"{job.frontier.prefix}feeding"
+        self._name = make_owner()
         settings = spider.crawler.settings
         is_set = settings.getbool("REDIS_START_URLS_AS_SET")
         is_sorted = not is_set and settings.getbool("REDIS_START_URLS_AS_ZSET")
@@ -57,66 +65,74 @@ class Feeder:
 
     async def is_done(self) -> bool:
         """Tell whether no start URL waits."""
-        return await self._next() is None
+        return not await self._next(1)
 
     async def _run(self) -> None:
         while True:
             try:
-                if await self._patience(self._next) is not None and await self._patience(self._take_turn):
-                    while (data := await self._patience(self._next)) is not None:
-                        await self._feed(data)
-                    await self._patience(self._end_turn)
+                while batch := await self._patience(partial(self._next, _BATCH)):
+                    if not await self._patience(self._has_turn):
+                        break
+                    await self._feed(batch)
             except ERRORS as error:  # e.g. the key holds another type: the worker goes on with what is queued
                 logger.error("Start URLs cannot be read from %s: %s", self._spider.redis_key, error)
                 await asyncio.sleep(_TROUBLE_SECONDS)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
-    async def _feed(self, data: str) -> None:
-        try:
-            made = self._spider.make_request_from_data(data.encode("utf-8", "surrogateescape"))
-            requests = (
-                [made] if isinstance(made, Request) else list(made) if isinstance(made, Iterable) else []
-            )
-            packed = [self._codec.pack(request) for request in requests]
-        except Exception as error:  # noqa: BLE001 - anybody may have written it, and any spider reads it
-            reason = str(error) or type(error).__name__
-            logger.error("Gave up a seed: %s", reason)
-            shown = data.encode(errors="replace").decode()
-            await self._patience(lambda: self._job.bury("seed", shown, reason))
-            await self._patience(lambda: self._remove(data))
-            return
+    async def _has_turn(self) -> bool:
+        """Have one worker feed at a time: start URLs that are not deduplicated would come twice."""
+        if await self._redis.set(self._turn, self._name, nx=True, px=_TURN_MS):
+            return True
+        return bool(await self._redis.get(self._turn) == self._name) and bool(
+            await self._redis.pexpire(self._turn, _TURN_MS)
+        )
+
+    async def _feed(self, batch: Sequence[str]) -> None:
         if await self._patience(self._job.frontier.begin):
             logger.info("A new crawl begins")
-        logger.info("Seed %s", data)
-        await self._patience(lambda: self._job.frontier.push(packed))
+        packed: list[frontier.Request] = []
+        for data in batch:
+            try:
+                made = self._spider.make_request_from_data(data.encode("utf-8", "surrogateescape"))
+                requests = (
+                    (made,) if isinstance(made, Request) else made if isinstance(made, Iterable) else ()
+                )
+                packed += [self._codec.pack(request) for request in requests]
+                await self._note(data)
+            except ERRORS:  # noqa: PERF203 - each start URL has its own trouble
+                raise
+            except Exception as error:  # noqa: BLE001 - anybody may have written it, and any spider reads it
+                reason = str(error) or type(error).__name__
+                logger.error("Gave up a seed: %s", reason.encode(errors="replace").decode())
+                await self._patience(partial(self._job.bury, "seed", data, reason))
+        await self._patience(partial(self._job.frontier.push, packed))
+        await self._patience(partial(self._remove, batch))
+
+    async def _note(self, data: str) -> None:
         seed_name = getattr(self._spider, "seed_name", None)
         if seed_name is not None:
-            await self._patience(lambda: self._job.note_seed(seed_name(data)))
-        await self._patience(lambda: self._remove(data))
+            logger.info("Seed %s", data)
+            await self._patience(partial(self._job.note_seed, seed_name(data)))
 
-    async def _take_turn(self) -> bool:
-        """Have one worker feed at a time: start URLs that are not deduplicated would come twice."""
-        return bool(await self._job.frontier.redis.set(self._turn, "1", nx=True, px=_TURN_MS))
-
-    async def _end_turn(self) -> None:
-        await self._job.frontier.redis.delete(self._turn)
-
-    async def _next(self) -> str | None:
-        redis, key = self._job.frontier.redis, self._spider.redis_key
-        found: Any
+    async def _next(self, count: int) -> list[str]:
+        key = self._spider.redis_key
+        found: list[str]
         if self._kind == "set":
-            found = await redis.srandmember(key)
+            found = await self._redis.srandmember(key, count)
         elif self._kind == "zset":
-            found = next(iter(await redis.zrevrange(key, 0, 0)), None)
+            found = await self._redis.zrevrange(key, 0, count - 1)
         else:
-            found = await redis.lindex(key, 0)
-        return None if found is None else str(found)
+            found = await self._redis.lrange(key, 0, count - 1)
+        return found
 
-    async def _remove(self, data: str) -> None:
-        redis, key = self._job.frontier.redis, self._spider.redis_key
+    async def _remove(self, batch: Sequence[str]) -> None:
+        key = self._spider.redis_key
         if self._kind == "set":
-            await redis.srem(key, data)
+            await self._redis.srem(key, *batch)
         elif self._kind == "zset":
-            await redis.zrem(key, data)
+            await self._redis.zrem(key, *batch)
         else:
-            await redis.lrem(key, 1, data)
+            pipeline = self._redis.pipeline(transaction=False)
+            for data in batch:
+                pipeline.lrem(key, 1, data)
+            await pipeline.execute()

@@ -23,17 +23,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from scrapy import Request, signals
 from scrapy.core.scheduler import BaseScheduler
 from scrapy.exceptions import IgnoreRequest
+from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.defer import deferred_from_coro
 from scrapy_redis.spiders import RedisMixin
 from twisted.python.failure import Failure
 
 from frontier import Frontier, Limit, Policy, connect
+from frontier.connection import ERRORS, one_line, trouble
 from frontier.job import Job
 from frontier.worker import Worker
 from tieba.codec import LEASE, Codec
@@ -47,9 +49,11 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from scrapy.settings import BaseSettings
     from twisted.internet.defer import Deferred
+    from typing_extensions import Self
 
     import frontier
 
+_MOST_UNWRITTEN = 2_000  # start requests that wait to be queued
 _CLOSE_SECONDS = 10.0  # for what is still to be written; within the units' TimeoutStopSec
 _END_SECONDS = 2.0
 
@@ -64,7 +68,6 @@ class _Hand:
     lease: frontier.Lease
     errback: Callable[[Failure], Any] | None
     follow_ups: list[frontier.Request] = field(default_factory=list)
-    has_items: bool = False
     error: str | None = None
 
 
@@ -83,8 +86,9 @@ class Scheduler(BaseScheduler):
             max_attempts=settings.getint("FRONTIER_MAX_ATTEMPTS", 6),
             retry_delay=settings.getfloat("FRONTIER_RETRY_DELAY", 1.0),
         )
-        limits = {name: Limit(*limit) for name, limit in settings.getdict("FRONTIER_LIMITS").items()}
+        limits = limits_of(settings)
         self._is_limited = bool(limits)
+        self._retry_codes = {int(code) for code in settings.getlist("RETRY_HTTP_CODES")}
         self._concurrency = settings.getint("CONCURRENT_REQUESTS")
         self._redis = connect(redis_url(settings))
         self._frontier = Frontier(self._redis, job, policy)
@@ -102,19 +106,36 @@ class Scheduler(BaseScheduler):
         )
         self._feeder: Feeder | None = None
         self._hands: dict[str, _Hand] = {}
-        self._answered: list[_Hand] = []
+        self._is_unusable = False
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Scheduler:
-        """Make it for a crawler."""
-        return cls(crawler)
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Make it for a crawler; with a mistake in the settings the spider ends at once."""
+        try:
+            return cls(crawler)
+        except (ValueError, TypeError) as error:
+            logger.error("The settings of the frontier cannot be used, so the spider ends: %s", error)
+            return cast("Self", _NoScheduler())
 
     # What the engine calls.
 
-    def open(self, spider: Spider) -> None:
+    def open(self, spider: Spider) -> Deferred[None]:
         """Begin to lease; feed a RedisSpider."""
+        return deferred_from_coro(self._open(spider))
+
+    async def _open(self, spider: Spider) -> None:
+        try:
+            await self._frontier.is_finished()
+        except ERRORS as error:
+            if trouble(error) is None:
+                logger.error("Redis cannot be used, so the spider ends: %s", one_line(error))
+                self._is_unusable = True
+                return
+        engine = self._crawler.engine
+        if engine._start is not None:
+            engine._start = self._paced(engine._start)
         # The outermost spider middleware sees what all others have left of a callback's output.
-        methods = self._crawler.engine.scraper.spidermw.methods
+        methods = engine.scraper.spidermw.methods
         methods["process_spider_output"].append(self._process_spider_output)
         methods["process_spider_exception"].append(None)
         self._crawler.signals.connect(self._note_spider_error, signals.spider_error)
@@ -122,9 +143,11 @@ class Scheduler(BaseScheduler):
         if isinstance(spider, RedisMixin):
             self._feeder = Feeder(spider, self._job, self._codec, self.worker.patience)
             self._feeder.start()
-            self.worker.start()
+        abandons = self._crawler.settings.getbool("SCHEDULER_FLUSH_ON_START")
+        if abandons or self._feeder is None:  # else the first start URL begins a crawl
+            self.worker.start(lambda: self._frontier.begin(abandon=abandons))
         else:
-            self.worker.start(self._begin)
+            self.worker.start()
 
     def close(self, reason: str) -> Deferred[None]:
         """Give back what is left; nothing that is shared is touched."""
@@ -132,7 +155,7 @@ class Scheduler(BaseScheduler):
 
     def has_pending_requests(self) -> bool:
         """Tell whether this worker may have something to do before the crawl ends."""
-        return not self.worker.is_over
+        return not self.worker.is_over and not self._is_unusable
 
     def enqueue_request(self, request: Request) -> bool:
         """Queue a request; one that continues a leased one, such as a redirect, takes its place.
@@ -140,31 +163,25 @@ class Scheduler(BaseScheduler):
         False if it cannot be queued. Whether it was seen before turns out later.
         """
         hand = self._hand_of(request)
-        try:
-            if hand is None:
-                self.worker.push([self._codec.pack(request)])
-            else:
-                hand.follow_ups.append(self._pack_continued(request, hand))
-                self._answered.append(hand)
-        except (ValueError, TypeError) as error:
-            logger.error("Not queued, since it cannot be written as JSON: %s: %s", request, error)
-            if hand is not None:
-                hand.error = f"cannot be queued: {error}"
-                self._answered.append(hand)
+        packed = None if self._is_unusable else self._pack(request, hand)
+        if packed is None:
             return False
+        if hand is None:
+            self.worker.push([packed])
+        else:
+            hand.follow_ups.append(packed)
         self._count("enqueued")
         return True
 
     def next_request(self) -> Request | None:
         """Give the next request whose turn has come."""
-        if self._answered:
-            self._settle_answered()
+        self._settle_done()
         while (lease := self.worker.take()) is not None:
             try:
                 request = self._codec.unpack(lease)
             except Exception as error:  # noqa: BLE001 - anybody may have written the entry
                 reason = f"queue entry cannot be decoded: {type(error).__name__}: {error}"
-                logger.error("%s: %s", reason, lease.payload[:200])
+                logger.error("%a: %a", reason, lease.payload[:200])
                 self.worker.fail(lease.id, reason, is_final=True)
                 continue
             self._hands[lease.id] = _Hand(request, lease, request.errback)
@@ -210,32 +227,25 @@ class Scheduler(BaseScheduler):
             async for item in result:
                 yield item
             return
+        has_items = False
         async for item in result:
-            if isinstance(item, Request):
-                try:
-                    hand.follow_ups.append(self._codec.pack(item))
-                except (ValueError, TypeError) as error:
-                    hand.error = f"a follow-up cannot be written as JSON: {item}: {error}"
-                    logger.error("%s", hand.error)
-            else:
-                hand.has_items = True
+            if not isinstance(item, Request):
+                has_items = True
                 yield item
+            elif packed := self._pack(item, hand):
+                hand.follow_ups.append(packed)
         if hand.follow_ups:
             self._count("enqueued", len(hand.follow_ups))
-        if hand.has_items or hand.error:
-            self._answered.append(hand)
-        else:
-            self._settle(hand)
+        if not has_items and not hand.error:
+            self._settle(hand)  # else when the engine has done with it: items are in the pipelines
 
     def _note_failure(self, failure: Failure) -> Any:
         """Stand in for a request's errback."""
         hand = self._hand_of(failure.request)  # type: ignore[attr-defined]
         if hand is None:
             return failure
-        self._answered.append(hand)
         result = failure if hand.errback is None else hand.errback(failure)
-        # What a middleware ignores, such as a 404 or a link to another site, is done with.
-        if isinstance(result, Failure) and not isinstance(failure.value, IgnoreRequest):
+        if isinstance(result, Failure) and not self._is_ignored(failure.value):
             hand.error = f"{type(failure.value).__name__}: {failure.value}"
         return result
 
@@ -248,19 +258,20 @@ class Scheduler(BaseScheduler):
     def _note_error(self, request: Request | None, failure: Failure, where: str) -> None:
         if hand := self._hand_of(request):
             hand.error = f"{where}: {type(failure.value).__name__}: {failure.value}"
-            self._answered.append(hand)
 
-    def _settle_answered(self) -> None:
-        """Settle those that the engine has done with, so that their items are through the pipelines."""
+    def _is_ignored(self, error: BaseException | None) -> bool:
+        """Tell whether a request is done with, as a 404 or a link to another site is."""
+        if isinstance(error, HttpError):
+            return error.response.status not in self._retry_codes
+        return isinstance(error, IgnoreRequest)
+
+    def _settle_done(self) -> None:
+        """Settle those that the engine has done with: their items are through the pipelines."""
         slot = self._crawler.engine._slot
         in_progress = slot.inprogress if slot is not None else set()
-        waiting = []
-        for hand in self._answered:
-            if hand.request in in_progress:
-                waiting.append(hand)
-            else:
+        if len(self._hands) > len(in_progress):
+            for hand in [hand for hand in self._hands.values() if hand.request not in in_progress]:
                 self._settle(hand)
-        self._answered = waiting
 
     def _settle(self, hand: _Hand) -> None:
         if self._drop(hand.request) is None:
@@ -276,15 +287,29 @@ class Scheduler(BaseScheduler):
     def _drop(self, request: Request) -> _Hand | None:
         return self._hands.pop(request.meta.get(LEASE, ""), None)
 
-    def _pack_continued(self, request: Request, hand: _Hand) -> frontier.Request:
-        if request.errback == self._note_failure:
+    def _pack(self, request: Request, hand: _Hand | None) -> frontier.Request | None:
+        """Give what the frontier keeps of a request, made from that of `hand` perhaps.
+
+        None for one that cannot be kept: it is a dead letter.
+        """
+        if hand is not None and request.errback == self._note_failure:
             request = request.replace(errback=hand.errback)
-        return self._codec.pack(request)
+        try:
+            return self._codec.pack(request)
+        except (ValueError, TypeError) as error:
+            reason = f"cannot be written as JSON: {error}"
+            logger.error("Gave up %a: %a", request, reason)
+            self.worker.bury("-", f"{request.method} {request.url}", reason)
+            return None
 
     # Beginning and end.
 
-    async def _begin(self) -> None:
-        await self._frontier.begin(abandon=self._crawler.settings.getbool("SCHEDULER_FLUSH_ON_START"))
+    async def _paced(self, start: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """Keep start requests from piling up here while Redis cannot take them."""
+        async for item in start:
+            while self.worker.unwritten >= _MOST_UNWRITTEN:
+                await self.worker.flush()
+            yield item
 
     async def _may_finish(self) -> bool:
         if self._crawler.engine._start is not None or self._hands:
@@ -294,7 +319,7 @@ class Scheduler(BaseScheduler):
     async def _close(self) -> None:
         if self._feeder is not None:
             await self._feeder.close()
-        self._settle_answered()
+        self._settle_done()
         await self.worker.close(_CLOSE_SECONDS)
         if self.worker.is_over:
             await self._tell_end()
@@ -340,13 +365,41 @@ class Scheduler(BaseScheduler):
         self._stats.inc_value(f"scheduler/{what}/frontier", count)
 
 
+class _NoScheduler(BaseScheduler):
+    """Lets the spider end at once."""
+
+    def has_pending_requests(self) -> bool:
+        return False
+
+    def enqueue_request(self, request: Request) -> bool:
+        return False
+
+    def next_request(self) -> None:
+        return None
+
+
+def limits_of(settings: BaseSettings) -> dict[str, Limit]:
+    """Give FRONTIER_LIMITS; raises ValueError that names what is wrong."""
+    limits = {}
+    for endpoint, limit in settings.getdict("FRONTIER_LIMITS").items():
+        try:
+            rate, burst = map(float, limit)
+        except (TypeError, ValueError):
+            raise ValueError(f"FRONTIER_LIMITS: {endpoint} must be [rate, burst], not {limit!r}") from None
+        if not (rate > 0 and burst >= 1):
+            raise ValueError(f"FRONTIER_LIMITS: {endpoint} must have a rate above 0 and a burst of 1 or more")
+        limits[endpoint] = Limit(rate, burst)
+    return limits
+
+
 def redis_url(settings: BaseSettings) -> str:
     """Give the address of Redis that scrapy-redis' settings name."""
-    if url := settings.get("REDIS_URL"):
-        return str(url)
     params = settings.getdict("REDIS_PARAMS")
     user, password = params.get("username") or "", params.get("password") or ""
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
+    if url := settings.get("REDIS_URL"):
+        scheme, separator, rest = str(url).partition("://")
+        return str(url) if "@" in rest else f"{scheme}{separator}{login}{rest}"
     host = settings.get("REDIS_HOST") or params.get("host") or "localhost"
     port = settings.get("REDIS_PORT") or params.get("port") or 6379
     database = settings.get("REDIS_DB") or params.get("db") or 0

@@ -36,7 +36,7 @@ _DEFAULTS: dict[str, Any] = {
     "verbatim_url": False,
 }
 # json.dumps makes a new encoder for arguments like these in every call, and a crawl calls it for every link.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _PLAIN_TYPES = {str, int, float, bool, type(None)}
 
 

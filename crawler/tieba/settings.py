@@ -36,7 +36,7 @@ CONCURRENT_ITEMS = (
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = (
     1_000_000  # bytes of answers that wait for the store before downloads wait, too
 )
-DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, in tieba.politeness
+DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, by the frontier
 DOWNLOAD_TIMEOUT = TIEBA_CONFIG.download_timeout
 
 # What an answer means is told by tieba.pages, and tieba.politeness acts on it.

@@ -268,8 +268,7 @@ picks = st.lists(numbers, min_size=1, max_size=4)
 passing = st.sampled_from([0, 1, 400, 1_500, LEASE_MS // 3])
 jumps = st.sampled_from([0] * 9 + [-HOUR_MS, -1, LEASE_MS, HOUR_MS])
 pauses = st.sampled_from([0, 400, 3_000, 40_000])
-kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=6)
-few = kinds.map(lambda some: some[:2])
+kinds = st.lists(st.tuples(endpoints, priorities, st.none() | fingerprints), max_size=4)
 limits = st.none() | st.builds(Limit, st.sampled_from([0.5, 1, 7, 20]), st.sampled_from([1, 2, 5]))
 
 
@@ -343,7 +342,7 @@ class FrontierMachine(RuleBasedStateMachine):
     # Operations
 
     @rule(
-        kinds=few,
+        kinds=kinds,
         owner=owners,
         egress=st.sampled_from(EGRESSES),
         outcome=st.sampled_from(["complete", "fail", "give up", "release", "keep"]),
@@ -360,22 +359,74 @@ class FrontierMachine(RuleBasedStateMachine):
         if outcome != "keep" and self.model.leases:
             owner, ids = self.pick(range(number, number + 3), False)
             if outcome == "complete":
-                self.complete_ids(owner, [(id_, self.make(kinds[:1])) for id_ in ids])
+                self.complete(owner, [(id_, self.make(kinds[:1])) for id_ in ids])
             elif outcome == "release":
-                self.release_ids(owner, ids)
+                self.release(owner, ids)
             else:
-                self.fail_id(owner, ids[0], number // 5 * 2_000, outcome == "give up")
+                self.fail(owner, ids[0], number // 5 * 2_000, outcome == "give up")
         self.pass_time(1, ms, jump)
         self.finish(is_own=True)
 
-    work_2 = work_3 = work_4 = work_5 = work_6 = work_7 = work_8 = work  # chosen more often
+    work_2 = work_3 = work_4 = work  # chosen more often
 
-    @rule(kinds=kinds)
+    @precondition(has_leases)
+    @rule(
+        how=st.sampled_from(["renew", "complete", "release", "fail"]),
+        numbers=picks,
+        kinds=kinds,
+        retry_after=st.sampled_from([0, 2_000]),
+    )
+    def settle_wrongly(self, how: str, numbers: list[int], kinds: list[Kind], retry_after: int) -> None:
+        """A worker takes leases for its own that are another's, settled, or nobody's."""
+        owner, ids = self.pick(numbers, True)
+        if how == "renew":
+            self.renew(owner, ids)
+        elif how == "complete":
+            self.complete(owner, [(id_, self.make(kinds)) for id_ in ids])
+        elif how == "release":
+            self.release(owner, ids)
+        else:
+            self.fail(owner, ids[0], retry_after, False)
+
+    @rule(
+        what=st.sampled_from(["pause", "pause", "resume", "succeeded", "turn", "turn"]),
+        slot=slots,
+        first=pauses,
+        least=pauses,
+    )
+    def mind_slot(self, what: str, slot: tuple[str, str], first: int, least: int) -> None:
+        if what == "pause":
+            self.pause(slot, first, least)
+        elif what == "turn":
+            self.turn(slot)
+        else:
+            self.resume(slot, what == "resume")
+
+    @rule(
+        what=st.sampled_from(["retry", "forget", "see", "begin", "finish another", "abandon", "empty"]),
+        values=st.lists(fingerprints, min_size=1, max_size=5, unique=True),
+        endpoint=endpoints | st.none(),
+        is_sure=rarely,
+    )
+    def manage(self, what: str, values: list[int], endpoint: str | None, is_sure: bool) -> None:
+        """A person does something."""
+        if what == "retry":
+            self.retry_dead(endpoint)
+        elif what in ("forget", "see"):
+            self.know(values, what == "forget")
+        elif what == "finish another":
+            self.finish(is_own=False)
+        elif what == "begin":
+            self.begin(abandon=False)
+        elif is_sure and what == "abandon":  # little is left of a crawl then
+            self.begin(abandon=True)
+        elif is_sure:
+            self.empty()
+
     def push(self, kinds: list[Kind]) -> None:
         requests = self.make(kinds)
         assert self.frontier.push(requests) == self.model.push(requests)
 
-    @rule(owner=owners, count=st.integers(0, 6), egress=st.sampled_from(EGRESSES))
     def lease(self, owner: str, count: int, egress: str) -> None:
         model = self.model
         model.tick()
@@ -477,12 +528,7 @@ class FrontierMachine(RuleBasedStateMachine):
             again = self.frontier.run(operations.lease(call, owner, count, egress, self.limits, self.policy))
             assert {lease.id: Entry(*lease_fields(lease)) for lease in again.leases} == expected
 
-    @precondition(has_leases)
-    @rule(numbers=picks, is_wrong=st.booleans())
-    def renew(self, numbers: list[int], is_wrong: bool) -> None:
-        self.renew_ids(*self.pick(numbers, is_wrong))
-
-    def renew_ids(self, owner: str, ids: list[str]) -> None:
+    def renew(self, owner: str, ids: list[str]) -> None:
         self.model.tick()
         kept = {id_ for id_ in ids if (owner, id_) in self.model.leases}
         for id_ in kept:
@@ -490,13 +536,7 @@ class FrontierMachine(RuleBasedStateMachine):
             self.model.leases[owner, id_] = held._replace(deadline=self.model.now + LEASE_MS)
         assert self.frontier.renew(owner, ids) == kept
 
-    @precondition(has_leases)
-    @rule(done=st.lists(st.tuples(numbers, kinds), min_size=1, max_size=3), is_wrong=st.booleans())
-    def complete(self, done: list[tuple[int, list[Kind]]], is_wrong: bool) -> None:
-        owner, ids = self.pick([number for number, _ in done], is_wrong)
-        self.complete_ids(owner, [(id_, self.make(kinds)) for id_, (_, kinds) in zip(ids, done, strict=True)])
-
-    def complete_ids(self, owner: str, batch: list[tuple[str, list[Request]]]) -> None:
+    def complete(self, owner: str, batch: list[tuple[str, list[Request]]]) -> None:
         accepted = set()
         for id_, follow_ups in batch:
             if held := self.model.leases.pop((owner, id_), None):
@@ -505,12 +545,7 @@ class FrontierMachine(RuleBasedStateMachine):
                 accepted.add(id_)
         assert self.frontier.complete(owner, batch) == accepted
 
-    @precondition(has_leases)
-    @rule(numbers=picks, is_wrong=st.booleans())
-    def release(self, numbers: list[int], is_wrong: bool) -> None:
-        self.release_ids(*self.pick(numbers, is_wrong))
-
-    def release_ids(self, owner: str, ids: list[str]) -> None:
+    def release(self, owner: str, ids: list[str]) -> None:
         released = 0
         for id_ in reversed(ids):
             if held := self.model.leases.pop((owner, id_), None):
@@ -518,13 +553,7 @@ class FrontierMachine(RuleBasedStateMachine):
                 released += 1
         assert self.frontier.release(owner, ids) == released
 
-    @precondition(has_leases)
-    @rule(number=numbers, is_wrong=st.booleans(), retry_after=st.sampled_from([0, 2_000]), final=rarely)
-    def fail(self, number: int, is_wrong: bool, retry_after: int, final: bool) -> None:
-        owner, (id_,) = self.pick([number], is_wrong)
-        self.fail_id(owner, id_, retry_after, final)
-
-    def fail_id(self, owner: str, id_: str, retry_after: int, final: bool) -> None:
+    def fail(self, owner: str, id_: str, retry_after: int, final: bool) -> None:
         model = self.model
         expected = "refused"
         if held := model.leases.pop((owner, id_), None):
@@ -549,7 +578,7 @@ class FrontierMachine(RuleBasedStateMachine):
             if jump:
                 self.set_clock(self.model.real + jump)
                 self.reap()
-            self.renew_ids(ALIVE, [id_ for who, id_ in self.model.leases if who == ALIVE])
+            self.renew(ALIVE, [id_ for who, id_ in self.model.leases if who == ALIVE])
 
     def reap(self) -> None:
         """Let leases run out: what live workers hold stays theirs."""
@@ -558,7 +587,6 @@ class FrontierMachine(RuleBasedStateMachine):
         assert ALIVE not in {owner for owner, _ in expired}, "a live worker lost its lease"
         assert self.frontier.reap() == len(expired)
 
-    @rule(slot=slots, first=pauses, least=pauses)
     def pause(self, slot: tuple[str, str], first: int, least: int) -> None:
         state, now, longest = self.model.slots[slot], self.model.clock(), 2 * first
         is_paused = state.paused_until > now
@@ -574,9 +602,6 @@ class FrontierMachine(RuleBasedStateMachine):
         assert seconds == pytest.approx((state.paused_until - now) / 1000, abs=0.001)
         assert began == has_effect
 
-    pause_2 = pause_3 = pause
-
-    @rule(slot=slots, at_once=st.booleans())
     def resume(self, slot: tuple[str, str], at_once: bool) -> None:
         state = self.model.slots[slot]
         if at_once:
@@ -586,7 +611,6 @@ class FrontierMachine(RuleBasedStateMachine):
             self.frontier.succeeded(":".join(slot))
         state.strikes = 0
 
-    @rule(endpoint=endpoints | st.none())
     def retry_dead(self, endpoint: str | None) -> None:
         wanted = [letter for letter in self.model.dead if endpoint in (None, letter.entry.endpoint)]
         for letter in wanted:
@@ -595,9 +619,6 @@ class FrontierMachine(RuleBasedStateMachine):
         self.model.reopen(len(wanted))
         assert self.frontier.retry_dead(lambda letter: endpoint in (None, letter.endpoint)) == len(wanted)
 
-    retry_2 = retry_3 = retry_dead
-
-    @rule(values=st.lists(fingerprints, min_size=1, max_size=5, unique=True), forgets=st.booleans())
     def know(self, values: list[int], forgets: bool) -> None:
         """Forget that requests were seen, or see some that are not queued."""
         known = self.model.seen & set(values)
@@ -611,22 +632,6 @@ class FrontierMachine(RuleBasedStateMachine):
         names = [f"{JOB}seen:{generation or 0}:{number}" for number in range(int(shards or 0))]
         members = [int(value) for name in names for value in self.redis.smembers(name)]
         assert sorted(members) == sorted(self.model.seen)
-
-    @rule(values=st.lists(fingerprints, max_size=3))
-    def see(self, values: list[int]) -> None:
-        assert self.frontier.see(*values) == len(set(values) - self.model.seen)
-        self.model.seen |= set(values)
-
-    @rule(what=st.sampled_from(["begin", "finish", "finish another", "empty", "abandon"]), is_wanted=rarely)
-    def manage(self, what: str, is_wanted: bool) -> None:
-        """What ends or begins a crawl; rarely, since little is left of it then."""
-        if what.startswith("finish"):
-            self.finish(is_own=what == "finish")
-        elif is_wanted:
-            if what == "empty":
-                self.empty()
-            else:
-                self.begin(abandon=what == "abandon")
 
     def begin(self, *, abandon: bool) -> None:
         begins = abandon or self.model.crawl[0] != "running"
@@ -652,7 +657,6 @@ class FrontierMachine(RuleBasedStateMachine):
         model.delayed.clear()
         assert self.frontier.empty() == len(model.leases)
 
-    @rule(slot=slots)
     def turn(self, slot: tuple[str, str]) -> None:
         """Take a turn without a lease."""
         model = self.model
@@ -669,8 +673,6 @@ class FrontierMachine(RuleBasedStateMachine):
         else:
             assert turn.wait * 1000 == pytest.approx(may_give_at - model.now, abs=ROUNDING_MS)
 
-    turn_2 = turn_3 = turn
-
     @rule(
         endpoint=endpoints,
         priority=priorities,
@@ -682,8 +684,6 @@ class FrontierMachine(RuleBasedStateMachine):
         self.redis.rpush(f"{JOB}queue:{endpoint}:{priority}", *encoded([text]))
         self.model.queues[endpoint, priority].append(text)
         self.model.accepted[payload(text, endpoint, priority)] += 1
-
-    stranger_2 = stranger_3 = stranger
 
     # What holds at any time
 

@@ -26,7 +26,7 @@ class Site:
     def __init__(self):
         self.answers = Counter()
         self.latency = 0.0
-        # page -> ("slow", seconds), ("error", times), ("redirect", page) or ("missing", None)
+        # page -> (slow, seconds), (error, times), (redirect, page), (missing, None) or (unavailable, None)
         self.special = {}
         site = self
 
@@ -55,7 +55,7 @@ class Site:
         number = int(page) if page.isdecimal() else 0
         links = [n for n in range(number * LINKS + 1, number * LINKS + 1 + LINKS) if n < PAGES]
         body = "".join(f'<a href="/{n}">' for n in links).encode()
-        handler.send_response({"redirect": 302, "missing": 404}.get(kind, 200))
+        handler.send_response({"redirect": 302, "missing": 404, "unavailable": 503}.get(kind, 200))
         if kind == "redirect":
             handler.send_header("Location", f"/{value}")
         handler.send_header("Content-Type", "text/html")
@@ -181,7 +181,6 @@ def test_page_is_done_only_when_its_items_are_through_the_pipelines(crawl, site,
         ("callback", "callback: RuntimeError: the callback fails"),
         ("late", "callback: RuntimeError: the callback fails late"),
         ("pipeline", "item pipeline: RuntimeError: the pipeline fails"),
-        ("lambda", "a follow-up cannot be written as JSON"),
     ],
 )
 def test_error_in_callback_or_pipeline_fails_the_request(crawl, site, frontier, trick, reason):
@@ -194,6 +193,62 @@ def test_error_in_callback_or_pipeline_fails_the_request(crawl, site, frontier, 
     assert "1 dead letters" in output
     # Its follow-ups are not queued: a page that failed has none.
     assert set(site.answers) == ALL_PAGES - BELOW_7
+
+
+def test_links_that_cannot_be_kept_are_dead_letters_and_cost_no_others(crawl, site, frontier):
+    tricks = "7:lambda,8:surrogate,9:space"
+    end_of(crawl("tree", "-a", f"site={site.url}", "-a", f"tricks={tricks}", "-s", "RETRY_ENABLED=0", *QUICK))
+    assert site.answers.keys() >= ALL_PAGES
+    assert site.answers["lambda"] == 0
+    assert site.answers["surrogate"] == 1  # half a character in its cb_kwargs is kept
+    reasons = sorted(letter.reason for letter in frontier.dead())
+    assert len(reasons) == 2
+    assert "cannot be written as JSON" in reasons[1]
+    assert "www example" in reasons[0] or "Unsupported" in reasons[0] or "DNS" in reasons[0], reasons[0]
+
+
+def test_requests_made_from_the_answered_one_take_its_place_in_full(crawl, site, frontier):
+    output = end_of(crawl("tree", "-a", f"site={site.url}", "-a", "tricks=7:copy"))
+    assert (site.answers["copy"], list(frontier.dead())) == (1, [])
+    assert "0 attempts repeated" in output
+
+
+def test_middleware_that_answers_with_a_request_of_its_own_ends_the_first(crawl, site, frontier):
+    middleware = ["-s", 'DOWNLOADER_MIDDLEWARES={"tests.integration.spiders.tree.Elsewhere": 900}']
+    end_of(crawl("tree", "-a", f"site={site.url}", *middleware))
+    assert site.answers["elsewhere"] == 1
+    assert site.answers["7"] == 0
+    assert frontier.is_finished()
+
+
+def test_requests_from_an_idle_handler_are_crawled(crawl, site, frontier):
+    end_of(crawl("idle", "-a", f"site={site.url}"))
+    assert site.answers == {"100": 1, "101": 1}
+
+
+def test_wrong_password_closes_the_spider_with_one_line(crawl, site, start_redis):
+    server = start_redis("redis-7.0", "requirepass secret")
+    output = end_of(crawl("tree", "-a", f"site={site.url}", "-s", f"REDIS_URL={server.url}"))
+    assert "Redis cannot be used, so the spider ends: " in output
+    assert "Traceback" not in output
+    params = ["-s", 'REDIS_PARAMS={"password": "secret"}']
+    end_of(crawl("tree", "-a", f"site={site.url}", "-s", f"REDIS_URL={server.url}", *params))
+    assert set(site.answers) == ALL_PAGES
+
+
+@pytest.mark.parametrize("setting", ['FRONTIER_LIMITS={"*": 5}', "REDIS_URL=localhost:1"])
+def test_mistakes_in_the_settings_are_one_line(crawl, site, setting):
+    output = end_of(crawl("tree", "-a", f"site={site.url}", "-s", setting))
+    assert "The settings of the frontier cannot be used, so the spider ends: " in output
+    assert "Traceback" not in output
+
+
+def test_server_errors_that_scrapy_has_given_up_are_tried_again_later(crawl, site, frontier):
+    site.special = {"7": ("unavailable", None)}
+    end_of(crawl("tree", "-a", f"site={site.url}", *QUICK))
+    (letter,) = frontier.dead()
+    assert "HttpError" in letter.reason
+    assert letter.attempts == 3
 
 
 def test_downloads_that_fail_are_tried_again(crawl, site, frontier):
@@ -231,7 +286,7 @@ def test_undecodable_entries_go_to_the_dead_letters(crawl, site, frontier):
         '{"url": "http://x/", "callback": "no_such"}',
         '{"target": ["thread", 1, 1]}',
     ):
-        frontier.redis.rpush("{tree}:queue:x:5", f"x 5 0 {payload}")
+        frontier.redis.rpush("{tree}:queue:x:5", f"x 5 0 {payload}".encode("utf-8", "surrogateescape"))
     frontier.redis.rpush("{tree}:queue:x:5", "no entry at all")
     frontier.redis.zadd("{tree}:priorities:x", {"5": -5})
     frontier.redis.zadd("{tree}:endpoints", {"x": 0})
@@ -269,6 +324,17 @@ def test_redis_spider_reads_its_start_urls_while_requests_run(crawl, site, front
     assert not site.answers["0"]  # which still keeps its place
     worker.terminate()
     end_of(worker)
+
+
+def test_start_urls_of_two_workers_are_fetched_once(crawl, site, frontier):
+    entries = [json.dumps({"url": f"{site.url}/{page}"}) for page in range(30, PAGES)]  # without links
+    frontier.redis.rpush("redistree:start_urls", *entries)
+    workers = [crawl("redistree") for _ in range(2)]
+    wait_until(lambda: len(site.answers) == len(entries))
+    for worker in workers:
+        worker.terminate()
+        end_of(worker)
+    assert set(site.answers.values()) == {1}
 
 
 def test_limits_hold_for_all_workers_together(crawl, site):

@@ -99,7 +99,7 @@ class StorageMiddleware:
                 reason = f"not stored: {type(error).__name__}: {error}"
                 logger.error("%s: %s", request, reason)
                 if request is not None:
-                    settler_of(self._crawler).give_up(request, reason)
+                    settler_of(self._crawler).retry(request, reason)
                 return False
             else:
                 self._note_back()

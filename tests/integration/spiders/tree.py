@@ -3,7 +3,8 @@
 import asyncio
 from typing import ClassVar
 
-from scrapy import Spider
+from scrapy import Request, Spider, signals
+from scrapy.exceptions import DontCloseSpider
 from scrapy_redis.spiders import RedisSpider
 
 
@@ -31,6 +32,15 @@ class TreeSpider(Spider):
             raise RuntimeError("the callback fails late")
         if trick == "lambda":
             yield response.follow("/lambda", callback=lambda response: None)
+        if trick == "surrogate":
+            yield response.follow("/surrogate", callback=self.ignore, cb_kwargs={"half": "\ud83d"})
+        if trick == "space":
+            yield response.follow("http://www example.com/", callback=self.ignore)
+        if trick == "copy":
+            yield response.request.replace(url=self.site + "/copy", callback=self.ignore)
+
+    def ignore(self, response, **kwargs):
+        pass
 
 
 class Pipeline:
@@ -48,6 +58,36 @@ class Pipeline:
         if trick == "slow":
             await asyncio.sleep(60)
         return item
+
+
+class Elsewhere:
+    """A downloader middleware that has another page in place of page 7."""
+
+    def process_request(self, request):
+        if request.url.endswith("/7"):
+            return Request(request.url.replace("/7", "/elsewhere"))
+        return None
+
+
+class IdleSpider(Spider):
+    """Makes its requests when it is idle."""
+
+    name = "idle"
+
+    @classmethod
+    def from_crawler(cls, crawler, *args, **kwargs):
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.pages = [100, 101]
+        crawler.signals.connect(spider.go_on, signals.spider_idle)
+        return spider
+
+    def go_on(self):
+        if self.pages:
+            self.crawler.engine.crawl(Request(f"{self.site}/{self.pages.pop(0)}"))
+            raise DontCloseSpider
+
+    def parse(self, response):
+        pass
 
 
 class RedisTreeSpider(RedisSpider):

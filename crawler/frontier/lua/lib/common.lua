@@ -48,9 +48,14 @@ local function make_entry(endpoint, priority, attempts, payload)
   return endpoint .. ' ' .. priority .. ' ' .. attempts .. ' ' .. payload
 end
 
+local MOST_DIGITS = 12 -- of a number in an entry, so that Lua and JSON have it exactly
+
 -- Gives endpoint, priority, attempts, payload; nothing for what is no entry.
 local function parse_entry(entry)
-  return string.match(entry, '^(%S+) (%-?%d+) (%d+) (.*)$')
+  local endpoint, priority, attempts, payload = string.match(entry, '^(%S+) (%-?%d+) (%d+) (.*)$')
+  if endpoint and #priority <= MOST_DIGITS and #attempts <= MOST_DIGITS then
+    return endpoint, priority, attempts, payload
+  end
 end
 
 local known = {} -- queues that this call has entered in the indexes
