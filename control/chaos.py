@@ -248,13 +248,10 @@ def _crawl(faults: Sequence[Fault], seed: int) -> tuple[bool, dict[str, Any]]:
             sum(report["site"][name] for report in reports) for name in ("answers", "repeats")
         )
         step.result = f"{answers} requests, {repeats / max(1, answers):.2%} again"
-    for slave in cluster.slaves():
-        journal = f"journalctl --quiet --no-pager --output=cat --since=@{started:.0f} --unit='tieba-*'"
-        tracebacks = _exec(slave, "sh", "-c", f"{journal} | grep --count ^Traceback", check=False)
-        if tracebacks != "0":
-            trouble.append(f"{slave}: {tracebacks} tracebacks in its journal")
     for line in trouble:
         print(f"✘ {line}")
+    for line in _tracebacks(started):
+        print(f"  traceback: {line}")
     done = Counter(fault.kind for fault in faults[: len(faults) - len(left)])
     is_complete = not trouble and all(report["complete"] for report in reports)
     return is_complete, summarize(reports, done, seed, seconds)
@@ -266,6 +263,17 @@ def _report() -> dict[str, Any]:
         raise ControlError(f"tieba report: no answer from the master (see {shown(LOG)})")
     report: dict[str, Any] = json.loads(answer)
     return report
+
+
+def _tracebacks(since: float) -> list[str]:
+    """Return what the crawlers' logs say before each traceback: no loss, but worth a look."""
+    journal = f"journalctl --quiet --no-pager --output=cat --since=@{since:.0f} --unit='tieba-*'"
+    find = f"{journal} | grep --before-context=1 ^Traceback | grep --invert-match -e ^Traceback -e ^--"
+    return [
+        f"{slave}: {line[:200]}"
+        for slave in cluster.slaves()
+        for line in _exec(slave, "sh", "-c", find, check=False).splitlines()
+    ]
 
 
 def _inflict(fault: Fault) -> None:
