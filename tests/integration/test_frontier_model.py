@@ -355,7 +355,7 @@ class FrontierMachine(RuleBasedStateMachine):
     ) -> None:
         """What workers do most of the time."""
         self.push(kinds)
-        self.lease(owner, number % 4, egress)
+        self.lease(owner, number % 6, egress)
         if outcome != "keep" and self.model.leases:
             owner, ids = self.pick(range(number, number + 3), False)
             if outcome == "complete":
