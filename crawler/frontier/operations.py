@@ -231,7 +231,7 @@ def _fields(request: Request) -> tuple[str, str, str, str]:
 
 def _told(text: str) -> str:
     """Give a text for people, which may come from anywhere, as Redis and JSON can hold it."""
-    return text[:_LONGEST_REASON].encode(errors="replace").decode()
+    return text[:_LONGEST_REASON].encode(errors="backslashreplace").decode()
 
 
 def _parts(entry: str) -> tuple[str, int, int, str]:

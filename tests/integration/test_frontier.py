@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.exceptions import NoScriptError, ResponseError
@@ -180,13 +180,12 @@ def test_a_crawl_whose_begin_was_not_answered_begins_once(blocking: frontier.blo
     assert blocking.stats().queued == 1
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [Request("", "x"), Request("two words", "x"), Request("pages", "x", 1.5)],  # type: ignore[arg-type]
-)
-def test_what_cannot_be_queued_is_refused(blocking: frontier.blocking.Frontier, request_: Request) -> None:
+@pytest.mark.parametrize("fields", [("", "x"), ("two words", "x"), ("pages", "x", 1.5)])
+def test_what_cannot_be_queued_is_refused(
+    blocking: frontier.blocking.Frontier, fields: tuple[Any, ...]
+) -> None:
     with pytest.raises(ValueError, match=r"white space|float"):
-        blocking.push([request_])
+        blocking.push([Request(*fields)])
 
 
 @pytest.mark.parametrize("client", [frontier.client, frontier.blocking])
@@ -425,4 +424,4 @@ async def test_a_seed_is_there_once(job: Job) -> None:
 async def test_what_cannot_be_queued_is_a_dead_letter(job: Job) -> None:
     await job.bury("seeds", "\udcff", "not UTF-8")
     (letter,) = (await job.facts()).letters
-    assert (letter.endpoint, letter.payload, letter.reason) == ("seeds", "\udcff", "not UTF-8")
+    assert (letter.endpoint, letter.payload, letter.reason) == ("seeds", r"\udcff", "not UTF-8")
