@@ -97,7 +97,7 @@ class Entry(NamedTuple):
     @classmethod
     def parse(cls, text: str, endpoint: str, priority: int) -> Entry | None:
         """Read an entry of a queue; None for what does not belong there."""
-        found = re.fullmatch(r"(\S+) (-?\d+) (\d+) (.*)", text, re.DOTALL | re.ASCII)
+        found = re.fullmatch(r"(\S+) (-?\d+) (\d{1,12}) (.*)", text, re.DOTALL | re.ASCII)
         if not found or (found[1], found[2]) != (endpoint, str(priority)):
             return None
         return cls(endpoint, priority, int(found[3]), found[4])
@@ -676,7 +676,7 @@ class FrontierMachine(RuleBasedStateMachine):
     @rule(
         endpoint=endpoints,
         priority=priorities,
-        text=st.sampled_from(["{e} {p} 2 ", "{e} 3 0 ", "z {p} 0 ", "\udcff\0 "]),
+        text=st.sampled_from(["{e} {p} 2 ", "{e} 3 0 ", "z {p} 0 ", "{e} {p} 1234567890123 ", "\udcff\0 "]),
     )
     def stranger(self, endpoint: str, priority: int, text: str) -> None:
         """Somebody writes into a queue."""
