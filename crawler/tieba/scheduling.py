@@ -10,6 +10,7 @@ SCHEDULER_PERSIST is always on. More settings:
 | FRONTIER_JOB | the spider's name | name of the job; workers of one job share its requests |
 | FRONTIER_EGRESS | default | the outgoing address, which workers behind it share |
 | FRONTIER_LIMITS | {} | {endpoint: (requests per second, burst)} of all workers behind one address |
+| FRONTIER_AHEAD | 2 * CONCURRENT_REQUESTS | requests leased ahead of need, where no limit holds |
 | FRONTIER_LEASE_SECONDS, FRONTIER_MAX_ATTEMPTS, FRONTIER_RETRY_DELAY | 30, 6, 1 | see `frontier.Policy` |
 
 An endpoint is a request's `download_slot`, by default its host; `*` stands for all that are not named.
@@ -90,6 +91,7 @@ class Scheduler(BaseScheduler):
         self._is_limited = bool(limits)
         self._retry_codes = {int(code) for code in settings.getlist("RETRY_HTTP_CODES")}
         self._concurrency = settings.getint("CONCURRENT_REQUESTS")
+        self._ahead = settings.getint("FRONTIER_AHEAD", 2 * self._concurrency)
         self._redis = connect(redis_url(settings))
         self._frontier = Frontier(self._redis, job, policy)
         self._job = Job(self._frontier)
@@ -102,7 +104,7 @@ class Scheduler(BaseScheduler):
             egress=self.egress,
             limits=limits,
             counted_as=settings.get("FRONTIER_COUNTED_AS", ""),
-            most_held=2 * self._concurrency,
+            most_held=self._concurrency + self._ahead,
         )
         self._feeder: Feeder | None = None
         self._hands: dict[str, _Hand] = {}
@@ -350,8 +352,8 @@ class Scheduler(BaseScheduler):
         request that waits here misses its turn.
         """
         if not self._is_limited:
-            room = self._concurrency - ready
-            return room if room >= self._concurrency / 2 else 0  # few calls rather than many small ones
+            room = self._ahead - ready
+            return room if room >= self._ahead / 2 else 0  # few calls rather than many small ones
         return self._concurrency - len(self._crawler.engine.downloader.active) - ready
 
     def _wake_engine(self) -> None:
