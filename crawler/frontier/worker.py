@@ -45,6 +45,7 @@ class _Unwritten:
 
     operation: Operation[Any]
     ids: Sequence[str]
+    pushed: int = 0  # requests that it queues by itself
 
 
 class Worker:
@@ -156,19 +157,9 @@ class Worker:
             self._settle_by(operations.release(self.owner, ids), ids)
 
     @property
-    def held(self) -> int:
-        """How many requests this worker has leased."""
-        return len(self._valid_until)
-
-    @property
-    def ready(self) -> int:
-        """How many of them wait to be taken."""
-        return len(self._ready)
-
-    @property
     def unwritten(self) -> int:
         """How many requests wait to be queued."""
-        return len(self._pushes)
+        return len(self._pushes) + sum(item.pushed for item in self._outbox)
 
     async def flush(self) -> None:
         """Wait until everything is written."""
@@ -305,11 +296,15 @@ class Worker:
         self._news.set()
         self._wanted.set()
         if failure is not None:
+            self._dirty.set()  # should nobody repeat this call
             raise failure
 
     def _collect(self) -> list[_Unwritten]:
         """Make as few operations as possible of what waits to be written."""
-        found = [_Unwritten(operations.push(batch), ()) for batch in _batches(self._pushes, lambda _: 1)]
+        found = [
+            _Unwritten(operations.push(batch), (), len(batch))
+            for batch in _batches(self._pushes, lambda _: 1)
+        ]
         # Those without follow-ups apart: they need no memory, so that a full Redis takes them.
         for group in (
             [done for done in self._done.items() if done[1]],

@@ -95,13 +95,12 @@ class Scheduler(BaseScheduler):
         self._redis = connect(redis_url(settings))
         self._frontier = Frontier(self._redis, job, policy)
         self._job = Job(self._frontier)
-        self.egress = settings.get("FRONTIER_EGRESS", "default")
         self.worker = Worker(
             self._frontier,
             room=self._room,
             on_change=self._wake_engine,
             may_finish=self._may_finish,
-            egress=self.egress,
+            egress=settings.get("FRONTIER_EGRESS", "default"),
             limits=limits,
             counted_as=settings.get("FRONTIER_COUNTED_AS", ""),
             most_held=self._concurrency + self._ahead,

@@ -226,6 +226,21 @@ def test_requests_from_an_idle_handler_are_crawled(crawl, site, frontier):
     assert site.answers == {"100": 1, "101": 1}
 
 
+def test_start_requests_wait_while_redis_does(crawl, site, start_redis, tmp_path):
+    server = start_redis("redis-7.0")
+    made = tmp_path / "made"
+    worker = crawl("many", "-a", f"site={site.url}", "-a", f"made={made}", "-s", f"REDIS_URL={server.url}")
+    wait_until(made.exists)
+    server.kill()
+    time.sleep(14)  # slowly enough that no pause between two tries brings too many by itself
+    stopped_at = made.stat().st_size
+    time.sleep(6)
+    assert made.stat().st_size == stopped_at
+    server.start()
+    wait_until(lambda: made.stat().st_size > stopped_at)
+    worker.kill()
+
+
 def test_wrong_password_closes_the_spider_with_one_line(crawl, site, start_redis):
     server = start_redis("redis-7.0", "requirepass secret")
     output = end_of(crawl("tree", "-a", f"site={site.url}", "-s", f"REDIS_URL={server.url}"))

@@ -1,6 +1,8 @@
 """Spiders as users of Scrapy and scrapy-redis write them, for a site whose pages link to one another."""
 
 import asyncio
+import itertools
+from pathlib import Path
 from typing import ClassVar
 
 from scrapy import Request, Spider, signals
@@ -85,6 +87,26 @@ class IdleSpider(Spider):
         if self.pages:
             self.crawler.engine.crawl(Request(f"{self.site}/{self.pages.pop(0)}"))
             raise DontCloseSpider
+
+    def parse(self, response):
+        pass
+
+
+class ManySpider(Spider):
+    """Has more start requests than anything can hold; tells each hundred by a byte in the file `made`."""
+
+    name = "many"
+
+    async def start(self):
+        for number in itertools.count():
+            if number % 100 == 0:
+                self.tell()
+            await asyncio.sleep(0.003)
+            yield Request(f"{self.site}/many{number}")
+
+    def tell(self):
+        with Path(self.made).open("ab") as file:
+            file.write(b".")
 
     def parse(self, response):
         pass
