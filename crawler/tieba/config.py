@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = Path("/etc/tieba/crawler.json")
 SCHEDULERS = ("frontier", "scrapy_redis")
+SOURCES = ("api", "web")
+API_FORMATS = ("json", "protobuf")
+STORES = ("mongodb", "mysql", "jsonl")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -39,9 +42,18 @@ class Config:
 
     job: str = "tieba"
     redis_url: str = "redis://127.0.0.1:6379/0"
+    storage: tuple[str, ...] = ("mongodb",)
     mongodb_url: str = "mongodb://127.0.0.1:27017/tieba"
+    mysql_url: str = "mysql://127.0.0.1:3306/tieba"
+    jsonl_dir: str = "/var/lib/tieba/records"
+    source: str = "api"
     api_url: str = "http://tiebac.baidu.com"
+    api_format: str = "json"
     api_client_version: str = "12.20.1.0"
+    web_url: str = "https://tieba.baidu.com"
+    samples_dir: str = "/var/lib/tieba/samples"
+    pictures: bool = False
+    pictures_store: str = "/var/lib/tieba/pictures"
     scheduler: str = "frontier"
     lease_seconds: float = 30.0
     max_attempts: int = 6
@@ -49,6 +61,7 @@ class Config:
     threads_rate: float = 2.0
     posts_rate: float = 2.0
     comments_rate: float = 5.0
+    pictures_rate: float = 2.0
     burst: int = 10
     concurrent_requests: int = 16
     download_timeout: float = 30.0
@@ -74,7 +87,21 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
 
 
 _KEYS = {item.name: str(item.type) for item in dataclasses.fields(Config)}
-_TYPE_NAMES = {"str": "a text", "int": "an integer", "float": "a number", "bool": "true or false"}
+_LIST = "tuple[str, ...]"
+_TYPE_NAMES = {
+    "str": "a text",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    _LIST: "a list of texts",
+}
+_CHOICES = {"scheduler": SCHEDULERS, "source": SOURCES, "api_format": API_FORMATS, "log_level": LOG_LEVELS}
+_SERVERS = {
+    "mongodb_url": ("mongodb", "mongodb+srv"),
+    "mysql_url": ("mysql",),
+    "api_url": ("http", "https"),
+    "web_url": ("http", "https"),
+}
 
 
 def _exists(path: Path) -> bool:
@@ -110,6 +137,8 @@ def _from_text(key: str, value: str) -> Any:
             return float(value)
     except ValueError:
         return value
+    if kind == _LIST:
+        return [part.strip() for part in value.split(",")]
     return _TRUTH.get(value.lower(), value) if kind == "bool" else value
 
 
@@ -119,7 +148,9 @@ def _checked(key: str, value: Any, source: str) -> Any:
         raise ConfigError(f"{source}: unknown key {key!r}; known are {', '.join(_KEYS)}")
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if type(value).__name__ != kind:
+    if kind == _LIST and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = tuple(value)
+    elif type(value).__name__ != kind:
         raise ConfigError(f"{source}: {key} must be {_TYPE_NAMES[kind]}, not {value!r}")
     wrong = _problem(key, value)
     if wrong:
@@ -134,26 +165,28 @@ def _problem(key: str, value: Any) -> str | None:
             Address.parse(value)
         except ValueError as error:
             return str(error)
-    elif key in {"mongodb_url", "api_url"}:
-        schemes = {"mongodb_url": ("mongodb", "mongodb+srv"), "api_url": ("http", "https")}[key]
+    elif key in _SERVERS:
         try:
             parts = urlsplit(value)
-            fits = parts.scheme in schemes and bool(parts.hostname)
+            fits = parts.scheme in _SERVERS[key] and bool(parts.hostname) and parts.port != 0
         except ValueError:
             fits = False
+        like = f"{_SERVERS[key][0]}://host:port"
         if not fits:
-            return f"a URL like {schemes[0]}://host:port"
-        if key == "mongodb_url" and not parts.path.strip("/"):
-            return "a URL with the database in its path, like mongodb://host:27017/tieba"
-        if key == "api_url" and (parts.path.strip("/") or parts.query):
-            return "a URL without a path, like http://host:port"
+            return f"a URL like {like}"
+        if key in {"mongodb_url", "mysql_url"}:
+            if not parts.path.strip("/"):
+                return f"a URL with the database in its path, like {like}/tieba"
+        elif parts.path.strip("/") or parts.query:
+            return f"a URL without a path, like {like}"
+    elif key == "storage":
+        if not value or len(set(value)) < len(value) or not set(value) <= set(STORES):
+            return f"one or several of {', '.join(STORES)}"
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         if not 0 < value < 1_000_000:
             return "more than 0 and less than 1000000"
-    elif key == "scheduler" and value not in SCHEDULERS:
-        return f"one of {', '.join(SCHEDULERS)}"
-    elif key == "log_level" and value not in LOG_LEVELS:
-        return f"one of {', '.join(LOG_LEVELS)}"
+    elif key in _CHOICES and value not in _CHOICES[key]:
+        return f"one of {', '.join(_CHOICES[key])}"
     elif isinstance(value, str) and not value.strip():
         return "a text that is not empty"
     return None
@@ -162,6 +195,6 @@ def _problem(key: str, value: Any) -> str | None:
 def _shown(key: str, value: Any) -> str:
     return (
         "a URL with another form"
-        if key in {"redis_url", "mongodb_url"} and "@" in str(value)
-        else repr(value)
+        if key in {"redis_url", "mongodb_url", "mysql_url"} and "@" in str(value)
+        else repr(list(value) if isinstance(value, tuple) else value)
     )

@@ -138,9 +138,57 @@ class Presence:
     gone: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What an answer proves of a range of floors or comments: there are these, and no others.
+
+    A store marks as deleted what it has of `collection` under the parent (`parent_field` = `parent`) with a key
+    above `after`, up to `upto` (None: without end), that is not among `keys`.
+    """
+
+    collection: str
+    parent_field: str
+    parent: int
+    after: int
+    upto: int | None
+    keys: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A thread's pages were asked for in a crawl, when its list showed this reply count and last reply.
+
+    A store keeps it in the thread, as `fetched_at` (now), `fetched_in`, `fetched_scope`, `fetched_reply_count` and
+    `fetched_last_reply_at`; None overwrites, too. A later crawl compares the list with it. With `crawl_id` None the
+    thread was not fetched completely: all of these fields are cleared.
+    """
+
+    thread_id: int
+    crawl_id: str | None
+    scope: str = ""  # what of the thread was left out on purpose; see tieba.pages.Scope
+    reply_count: int | None = None
+    last_reply_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crawl(_Record):
+    """One crawl of the cluster, as it ended; without `finished_at` it was not worked through to its end."""
+
+    collection: ClassVar[str] = "crawls"
+    key_field: ClassVar[str] = "crawl_id"
+
+    crawl_id: str
+    seeds: tuple[str, ...] | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    requests: int | None = None
+    failed: int | None = None
+
+
 Record = Union[Forum, Thread, Post, Comment, User]  # noqa: UP007 - isinstance() needs a value on Python 3.10
-RECORD_TYPES: tuple[type[Record], ...] = (Forum, Thread, Post, Comment, User)
-Storable = Union[Record, Presence]  # noqa: UP007
+RECORD_TYPES: tuple[type[Record], ...] = (Forum, Thread, Post, Comment, User)  # what the site has
+STORED_TYPES: tuple[type[Record | Crawl], ...] = (*RECORD_TYPES, Crawl)
+Storable = Union[Record, Crawl, Presence, Extent, Visit]  # noqa: UP007
 
 
 def to_json(record: Record) -> dict[str, Any]:

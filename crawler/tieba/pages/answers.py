@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tieba.records import Comment, Forum, Post, Record, Thread, User, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Outcome(str, Enum):
@@ -51,6 +54,8 @@ class Answer:
     posts: tuple[Post, ...] = ()
     comments: tuple[Comment, ...] = ()
     users: tuple[User, ...] = ()
+    # Of ThreadComments: how many comments each floor has, by post id.
+    comment_counts: Mapping[int, int] = field(default_factory=dict)
     error: str | None = None
     retry_after: float | None = None
 

@@ -1,22 +1,15 @@
-"""The logical requests of a crawl, and which of them follow from an answer.
+"""The logical requests of a crawl: what to fetch, whatever the source.
 
-A target says *what* to fetch, whatever the source. It identifies a request for deduplication and survives the
-way through the queue as a short JSON list.
+A target identifies a request for deduplication. A `Fetch` is a target with what the crawl has to know besides; it
+survives the way through the queue as a short JSON object.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Union
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tieba.pages.answers import Answer
-
-COMMENTS_PER_PAGE = 30  # of pb/floor; the client cannot choose it
+from datetime import datetime, timezone
+from typing import Any, Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,17 @@ class ThreadPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadComments:
+    """The first comments of all floors of one thread page; only the web source has them apart (totalComment)."""
+
+    thread_id: int
+    page: int = 1
+
+    def __str__(self) -> str:
+        return f"comments of thread {self.thread_id} page {self.page}"
+
+
+@dataclass(frozen=True, slots=True)
 class CommentPage:
     """One page of the comments of a floor; pages count from 1."""
 
@@ -53,31 +57,24 @@ class CommentPage:
         return f"comments of post {self.post_id} page {self.page}"
 
 
-Target = Union[ForumPage, ThreadPage, CommentPage]  # noqa: UP007 - isinstance() needs a value on Python 3.10
+Target = Union[ForumPage, ThreadPage, ThreadComments, CommentPage]  # noqa: UP007 - isinstance() on Python 3.10
 
-_KINDS: dict[str, type[Target]] = {"forum": ForumPage, "thread": ThreadPage, "comments": CommentPage}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """How far a seed reaches: the number of list pages of its forum, None for all of them."""
-
-    pages: int | None = None
+_NAMES: dict[type[Target], str] = {
+    ForumPage: "forum",
+    ThreadPage: "thread",
+    ThreadComments: "thread_comments",
+    CommentPage: "comments",
+}
 
 
 def kind_of(target: Target) -> str:
     """Name the kind of answer that a target is answered with: forum, thread or comments."""
-    return _NAMES[type(target)]
+    return "comments" if isinstance(target, ThreadComments) else _NAMES[type(target)]
 
 
 def target_to_list(target: Target) -> list[str | int]:
     """Give a target as a JSON list, e.g. ["thread", 7777, 2]."""
-    if isinstance(target, ForumPage):
-        return ["forum", target.forum, target.page]
-    if isinstance(target, ThreadPage):
-        return ["thread", target.thread_id, target.page]
-    return ["comments", target.thread_id, target.post_id, target.page]
+    return [_NAMES[type(target)], *dataclasses.astuple(target)]
 
 
 def target_from_list(values: object) -> Target:
@@ -87,42 +84,121 @@ def target_from_list(values: object) -> Target:
             return ForumPage(forum, page)
         case ["thread", int(thread_id), int(page)]:
             return ThreadPage(thread_id, page)
+        case ["thread_comments", int(thread_id), int(page)]:
+            return ThreadComments(thread_id, page)
         case ["comments", int(thread_id), int(post_id), int(page)]:
             return CommentPage(thread_id, post_id, page)
     raise ValueError(f"not a target: {values!r}")
 
 
-def follow_ups(target: Target, answer: Answer, scope: Scope) -> Iterator[Target]:
-    """Say what else has to be fetched after `answer` (outcome ok) came for `target`.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How far a seed reaches.
 
-    The first page of anything asks for all its other pages at once, so that workers share them. Every page
-    that has a successor asks for it too: lists and threads grow while they are crawled, and deduplication
-    drops the rest. The length of a page says nothing, since pages in the middle of a list can be short.
+    Of the forum: list pages `first_page` to `last_page` (None: to the end), only good threads (精品), only threads
+    with a reply since `since`. Of a thread: only its starter's floors, no comments, only floors and comments
+    written from `since` on and before `until`. With `update`, threads that look in the list as they did when they
+    were last fetched are left out, and what is gone is marked.
     """
-    if isinstance(target, ForumPage):
-        for page in _more_pages(target.page, answer, limit=scope.pages):
-            yield ForumPage(target.forum, page)
-        for thread in answer.threads:
-            yield ThreadPage(thread.thread_id)
-    elif isinstance(target, ThreadPage):
-        for page in _more_pages(target.page, answer):
-            yield ThreadPage(target.thread_id, page)
-        inline = Counter(comment.post_id for comment in answer.comments)
-        for post in answer.posts:
-            count = post.comment_count or 0
-            if count > inline[post.post_id]:
-                for page in range(1, math.ceil(count / COMMENTS_PER_PAGE) + 1):
-                    yield CommentPage(target.thread_id, post.post_id, page)
-    else:
-        for page in _more_pages(target.page, answer):
-            yield CommentPage(target.thread_id, target.post_id, page)
+
+    first_page: int = 1
+    last_page: int | None = None
+    good: bool = False
+    starter: bool = False
+    comments: bool = True
+    since: datetime | None = None
+    until: datetime | None = None
+    update: bool = False
+
+    def of_thread(self) -> Scope:
+        """Give what of it concerns a thread."""
+        return dataclasses.replace(self, first_page=1, last_page=None, good=False)
+
+    @property
+    def left_out(self) -> str:
+        """Tell what of a thread is left out on purpose; '' for nothing."""
+        thread = self.of_thread()
+        return ",".join(f"{name}={value}" for name, value in thread.to_json().items() if name != "update")
+
+    def is_within(self, moment: datetime | None) -> bool:
+        """Tell whether something written at a moment is wanted; what has no time is."""
+        if moment is None:
+            return True
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields that are not as by default; times in Unix seconds."""
+        return {
+            item.name: int(value.timestamp()) if isinstance(value, datetime) else value
+            for item in dataclasses.fields(self)
+            if (value := getattr(self, item.name)) != item.default
+        }
+
+    @classmethod
+    def from_json(cls, values: object) -> Scope:
+        """Undo `to_json`; raises ValueError for anything else."""
+        if not isinstance(values, dict):
+            raise ValueError(f"not a scope: {values!r}")  # noqa: TRY004 - whoever wrote it into the queue
+        fields = dict(values)
+        types = {"first_page": int, "last_page": int, "since": int, "until": int}
+        for name, value in fields.items():
+            if name not in cls.__dataclass_fields__ or type(value) is not types.get(name, bool):
+                raise ValueError(f"not a scope: {values!r}")
+            if name in {"since", "until"}:
+                fields[name] = datetime.fromtimestamp(value, tz=timezone.utc)
+        return cls(**fields)
 
 
-def _more_pages(current: int, answer: Answer, limit: int | None = None) -> Iterator[int]:
-    last = answer.page.last if answer.page and answer.page.last else current
-    end = last if current == 1 else current
-    if answer.has_more or last > current:
-        end = max(end, current + 1)
-    if limit is not None:
-        end = min(end, limit)
-    yield from range(current + 1, end + 1)
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a list showed of a thread when its pages were asked for."""
+
+    reply_count: int | None = None
+    last_reply_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A request to make: its target, the seed's scope, and what the pages before it told.
+
+    `listed` comes with the first page of a thread. `after` is, in an update, the largest key of the pages before
+    (of floors or comments), or the oldest reply of the list pages before, in Unix seconds.
+    """
+
+    target: Target
+    scope: Scope = Scope()
+    listed: Listed | None = None
+    after: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as a JSON object, without what is as by default."""
+        value: dict[str, Any] = {"target": target_to_list(self.target)}
+        if scope := self.scope.to_json():
+            value["scope"] = scope
+        if self.listed is not None:
+            last = self.listed.last_reply_at
+            value["listed"] = [self.listed.reply_count, None if last is None else int(last.timestamp())]
+        if self.after is not None:
+            value["after"] = self.after
+        return value
+
+    @classmethod
+    def from_json(cls, value: object) -> Fetch:
+        """Undo `to_json`; raises ValueError for anything else."""
+        if not isinstance(value, dict):
+            raise ValueError(f"not a fetch: {value!r}")  # noqa: TRY004
+        match value.get("listed"):
+            case None:
+                listed = None
+            case [int() | None as replies, int() | None as last]:
+                listed = Listed(
+                    replies, None if last is None else datetime.fromtimestamp(last, tz=timezone.utc)
+                )
+            case other:
+                raise ValueError(f"not what a list shows: {other!r}")
+        after = value.get("after")
+        if after is not None and not isinstance(after, int):
+            raise ValueError(f"not a key: {after!r}")
+        return cls(
+            target_from_list(value.get("target")), Scope.from_json(value.get("scope", {})), listed, after
+        )

@@ -1,13 +1,19 @@
-"""Where records are kept. A store upserts batches of records; which one is chosen by its URL's scheme."""
+"""Where records are kept: MongoDB, MySQL, JSON Lines, or several of them at once."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from datetime import datetime
 
     from tieba.records import Storable
+
+    Document = dict[
+        str, Any
+    ]  # a record's fields, and first_seen, last_seen, deleted_at; times are aware, in UTC
 
 
 class StoreError(Exception):
@@ -18,24 +24,76 @@ class StoreUnavailable(StoreError):  # noqa: N818 - reads as what it is
     """The store does not answer now; the same call can succeed later."""
 
 
-class Store(Protocol):
-    """Upserts records.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which records of a collection; every condition that is not None has to hold.
 
-    The same records twice change nothing but `last_seen`. A field that is None keeps its stored value.
-    Every record has `first_seen`, `last_seen` and `deleted_at`, which `Presence` sets and clears.
+    Posts and comments are of a forum if their thread is.
+    """
+
+    collection: str
+    forum_id: int | None = None
+    thread_id: int | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None  # before it
+    seen_since: datetime | None = None  # last_seen, from it on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a store has of the last visit of a thread: the fields of `tieba.records.Visit`."""
+
+    crawl_id: str | None
+    scope: str | None
+    reply_count: int | None
+    last_reply_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForumTotals:
+    """How many threads of a forum a crawl saw in lists, fetched and found gone."""
+
+    forum_id: int
+    listed: int
+    fetched: int
+    gone: int
+
+
+class Store(Protocol):
+    """Upserts records, and gives them back.
+
+    The same records twice change nothing but `last_seen`. A field that is None keeps its stored value. Every record
+    has `first_seen`, `last_seen` and `deleted_at`. `Presence` and `Extent` set `deleted_at` (the first mark stays);
+    `Presence` clears it, and so does every sighting of a post or comment. `Visit` touches a thread's fetched_* fields
+    alone. Methods raise StoreError or StoreUnavailable.
     """
 
     async def open(self) -> None:
-        """Connect and create what is missing.
-
-        Raises StoreError or StoreUnavailable, as the other methods do.
-        """
+        """Connect and create what is missing; again changes nothing."""
 
     async def save(self, records: Sequence[Storable]) -> None:
-        """Upsert one batch; returns once it is stored."""
+        """Upsert one batch; returns once it is stored for good.
+
+        An `Extent` takes effect after the records of its batch, a `Visit` does not create a thread.
+        """
 
     async def counts(self) -> dict[str, int]:
-        """Give the number of stored records of every collection."""
+        """Give the number of stored records of every collection of RECORD_TYPES; fast, maybe from metadata."""
+
+    def scan(self, query: Query) -> AsyncIterator[Document]:
+        """Give the records that fit, ordered by key, or posts and comments by thread, floor, key; streaming."""
+
+    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
+        """Tell when these threads were last fetched; threads without a visit are left out."""
+
+    async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
+        """Tell which of these crawls have `finished_at`."""
+
+    async def live_threads(self, forum_id: int, after: datetime, upto: datetime) -> set[int]:
+        """Give the threads of a forum that are not marked deleted, with after < last_reply_at <= upto."""
+
+    async def totals(self, since: datetime) -> list[ForumTotals]:
+        """Count, by forum, threads with last_seen, fetched_at and deleted_at from `since` on."""
 
     async def close(self) -> None:
         """Give up the connections."""
