@@ -62,10 +62,10 @@ class ForumTotals:
 class Store(Protocol):
     """Upserts records, and gives them back.
 
-    The same records twice change nothing but `last_seen`. A field that is None keeps its stored value. Every record
-    has `first_seen`, `last_seen` and `deleted_at`. `Presence` and `Extent` set `deleted_at` (the first mark stays);
-    `Presence` clears it, and so does every sighting of a post or comment. `Visit` touches a thread's fetched_* fields
-    alone. Methods raise StoreError or StoreUnavailable.
+    The same records twice change nothing but `last_seen`. A field that is None keeps its stored value.
+    Every record has `first_seen`, `last_seen` and `deleted_at`. `Presence` and `Extent` set `deleted_at` (the
+    first mark stays); `Presence` clears it, and so does every sighting of a post or comment. `Visit` touches
+    a thread's fetched_* fields alone. Methods raise StoreError or StoreUnavailable.
     """
 
     async def open(self) -> None:
@@ -78,10 +78,10 @@ class Store(Protocol):
         """
 
     async def counts(self) -> dict[str, int]:
-        """Give the number of stored records of every collection of RECORD_TYPES; fast, maybe from metadata."""
+        """Give the number of stored records of every collection of RECORD_TYPES, maybe from metadata."""
 
     def scan(self, query: Query) -> AsyncIterator[Document]:
-        """Give the records that fit, ordered by key, or posts and comments by thread, floor, key; streaming."""
+        """Give the records that fit, by key; posts by thread, floor, key; comments by thread, post, key."""
 
     async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
         """Tell when these threads were last fetched; threads without a visit are left out."""
@@ -89,8 +89,13 @@ class Store(Protocol):
     async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
         """Tell which of these crawls have `finished_at`."""
 
-    async def live_threads(self, forum_id: int, after: datetime, upto: datetime) -> set[int]:
-        """Give the threads of a forum that are not marked deleted, with after < last_reply_at <= upto."""
+    async def live_threads(
+        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    ) -> set[int]:
+        """Give the threads of a forum, pinned ones or others, that are not marked deleted.
+
+        Where they are given: with after < last_reply_at <= upto.
+        """
 
     async def totals(self, since: datetime) -> list[ForumTotals]:
         """Count, by forum, threads with last_seen, fetched_at and deleted_at from `since` on."""
