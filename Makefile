@@ -3,7 +3,7 @@ PYTHON ?= python3
 export FORUM PAGES SLAVES TARGET NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh setup test chaos bench-frontier lint unit lock
+.PHONY: help up scale down clean status watch logs ssh setup test chaos bench-frontier lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,3 +42,5 @@ unit: ## the unit and integration tests alone
 
 lock: ## resolve requirements/*.in anew into files with hashes
 	requirements/lock
+proto: ## generate the client API's messages anew
+	.venv/bin/python -m grpc_tools.protoc -I crawler --python_out=crawler --pyi_out=crawler clientapi/messages.proto
