@@ -1,0 +1,171 @@
+"""Saved answers that nobody understood, for `tieba parse` and the next release.
+
+A sample is one file: the answer as an HTTP message, as `curl -i` prints it, with what the crawler knew of it
+in headers `Tieba-…`. The body is as it was after decompression.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tieba.pages.targets import target_from_list, target_to_list
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tieba.pages.targets import Target
+
+_MOST_ALIKE = 3
+_BEGINNING = b"HTTP/"
+_SUFFIX = ".http"
+_PART = ".part"
+_LONGEST_WRITE_SECONDS = 600
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_VARYING = re.compile(r"\d+")
+# They speak of the bytes on the wire, or hold a session.
+_HEADERS_LEFT_OUT = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A saved answer. `headers` have lower-case names; `source` is api or web."""
+
+    body: bytes
+    status: int
+    headers: Mapping[str, str]
+    url: str | None = None
+    source: str | None = None
+    target: Target | None = None
+    at: datetime | None = None
+
+    @classmethod
+    def from_bytes(cls, message: bytes) -> Sample:
+        """Read a sample or an answer saved with `curl -i`; raises ValueError for anything else."""
+        end = _HEAD_END.search(message)
+        if not message.startswith(_BEGINNING) or end is None:
+            raise ValueError("not an HTTP message with headers and body")
+        first, *lines = message[: end.start()].decode("latin-1").splitlines()
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.strip().lower()] = value.strip()
+        at, target = headers.pop("tieba-at", None), headers.pop("tieba-target", None)
+        try:
+            return cls(
+                body=message[end.end() :],
+                status=int(first.split()[1]),
+                url=headers.pop("tieba-url", None),
+                source=headers.pop("tieba-source", None),
+                target=None if target is None else target_from_list(json.loads(target)),
+                at=None if at is None else datetime.fromisoformat(at),
+                headers=headers,
+            )
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"not a saved answer: {error}") from None
+
+    def to_bytes(self) -> bytes:
+        """Undo `from_bytes`."""
+        known = {
+            "Tieba-At": self.at.isoformat() if self.at else None,
+            "Tieba-Source": self.source,
+            "Tieba-Target": json.dumps(target_to_list(self.target)) if self.target else None,
+            "Tieba-Url": self.url,
+        }
+        lines = [f"HTTP/1.1 {self.status}"]
+        for name, value in {**known, **self.headers}.items():
+            if value is not None and name not in _HEADERS_LEFT_OUT:
+                lines.append(f"{name}: {' '.join(value.split())}")
+        head = "\r\n".join([*lines, "", ""])
+        return head.encode("latin-1", "backslashreplace") + self.body
+
+
+def is_sample(data: bytes) -> bool:
+    """Tell whether a file's bytes are a sample and not a bare body."""
+    return data.startswith(_BEGINNING)
+
+
+class Samples:
+    """The samples of a machine, in a folder that its processes share.
+
+    There are at most `most` with `most_bytes` together, the oldest go first; and of answers that are alike, a
+    few. Processes that save at the same moment may exceed that by one each.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], most: int = 100, most_bytes: int = 200_000_000
+    ) -> None:
+        self._folder = Path(folder)
+        self._most = most
+        self._most_bytes = most_bytes
+        self._has_failed = False
+
+    def save(self, sample: Sample, error: str = "") -> Path | None:
+        """Save a sample unless there are enough like it; gives its path, or that of one that is alike.
+
+        `error` says why the answer was not understood. Where nothing can be saved: one warning, and None.
+        """
+        try:
+            path = self._save(sample, _shape(sample, error))
+        except OSError as problem:
+            if not self._has_failed:
+                logger.warning("Samples cannot be saved: %s: %s", self._folder, problem.strerror)
+            self._has_failed = True
+            return None
+        self._has_failed = False
+        return path
+
+    def _save(self, sample: Sample, shape: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        alike = sorted(self._folder.glob(f"*-{shape}-*{_SUFFIX}"))
+        if len(alike) >= _MOST_ALIKE:
+            return alike[-1]
+        content = sample.to_bytes()[: self._most_bytes]
+        at = sample.at or datetime.now(timezone.utc)
+        unique = f"{os.getpid()}{time.monotonic_ns() % 1_000_000:06}"
+        path = self._folder / f"{at:%Y%m%dT%H%M%S}-{shape}-{unique}{_SUFFIX}"
+        self._make_room(len(content))
+        part = path.with_suffix(_PART)
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            raise
+        return path
+
+    def _make_room(self, size: int) -> None:
+        """Remove the oldest until one more of `size` bytes fits; other processes may do the same."""
+        files = []
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                if path.suffix == _SUFFIX:
+                    files.append((found.st_mtime_ns, found.st_size, path))
+                elif path.suffix == _PART and time.time() - found.st_mtime > _LONGEST_WRITE_SECONDS:
+                    path.unlink(missing_ok=True)  # of a process that was killed
+        files.sort(reverse=True)
+        total = sum(file[1] for file in files)
+        while files and (len(files) >= self._most or total + size > self._most_bytes):
+            _, removed, path = files.pop()
+            path.unlink(missing_ok=True)
+            total -= removed
+
+
+def _shape(sample: Sample, error: str) -> str:
+    """Give what is equal for answers that are alike: kind of request, status, error without its numbers."""
+    kind = type(sample.target).__name__
+    told = f"{sample.source} {kind} {sample.status} {_VARYING.sub('#', error)}"
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12]
