@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from replica import api, truth
-from replica.faults import HTML, NOT_FOUND_PAGE, Answer, FaultPlan
+from replica.faults import HTML, NOT_FOUND_PAGE, VERIFICATION, Answer, FaultPlan
 from replica.world import (
     INLINE_COMMENTS,
     LIST_PAGE_SIZE,
@@ -25,7 +25,7 @@ from replica.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -37,7 +37,7 @@ MAX_BODY = 65_536  # bytes of a request
 
 _JSON = "application/json; charset=utf-8"
 _MAX_NUMBER = 2**63 - 1
-_ROBOTS = "User-agent: *\nAllow: /c/f/\nAllow: /robots.txt\nDisallow: /replica/\n"
+_ROBOTS = "User-agent: *\nAllow: /c/f/\nAllow: /f\nAllow: /p/\nAllow: /robots.txt\nDisallow: /replica/\n"
 _GONE = (4, "贴子可能已被删除")
 
 
@@ -101,17 +101,23 @@ class Site:
 
     async def answer(self, kind: str, body: bytes, client: str) -> Answer:
         """Answer one request of the client API."""
+        return await self._count(kind, client, lambda: self._answer(kind, body))
+
+    async def answer_page(
+        self, kind: str, client: str, request: str, make: Callable[[], Answer], checks: Sequence[Answer]
+    ) -> Answer:
+        """Answer one request for a web page: what `make` makes, or a fault; `checks` are its verification pages."""
+        return await self._count(kind, client, lambda: self._unless_fault(request, make, checks))
+
+    async def _count(self, kind: str, client: str, answer_it: Callable[[], Answer]) -> Answer:
         if self._latency:
             await asyncio.sleep(self._latency)
-        answer = self._answer(kind, body, client)
+        answer = self._faults.over_limit(kind, client, time.monotonic()) or answer_it()
         self._by_kind[kind] += 1
         self._by_outcome[answer.outcome] += 1
         return answer
 
-    def _answer(self, kind: str, body: bytes, client: str) -> Answer:
-        limited = self._faults.over_limit(kind, client, time.monotonic())
-        if limited is not None:
-            return limited
+    def _answer(self, kind: str, body: bytes) -> Answer:
         try:
             form = dict(
                 parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
@@ -125,9 +131,15 @@ class Site:
             request, content = self._route(kind, form)
         except _RefusedError as refused:
             return refused.answer
+        return self._unless_fault(request, lambda: _json("ok", content()))
+
+    def _unless_fault(
+        self, request: str, make: Callable[[], Answer], checks: Sequence[Answer] = (VERIFICATION,)
+    ) -> Answer:
+        """Answer a logical request, or let it go wrong; `make` may raise _RefusedError."""
         self._attempts[request] += 1
         try:
-            answer = self._faults.fault(request, self._attempts[request]) or _json("ok", content())
+            answer = self._faults.fault(request, self._attempts[request], checks) or make()
         except _RefusedError as refused:
             answer = refused.answer
         if answer.outcome in {"ok", "deleted"}:

@@ -8,6 +8,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from replica.config import Faults
 
 _MAX_BUCKETS = 4_096
@@ -83,8 +85,8 @@ class FaultPlan:
             answer = "429" if self._limited % 2 else "html"
         return RATE_LIMITED_429 if answer == "429" else RATE_LIMITED_HTML
 
-    def fault(self, request: str, attempt: int) -> Answer | None:
-        """Decide over attempt number `attempt` (from 1) of a logical request."""
+    def fault(self, request: str, attempt: int, checks: Sequence[Answer] = (VERIFICATION,)) -> Answer | None:
+        """Decide over attempt number `attempt` (from 1) of a logical request; `checks` ask for a verification."""
         faults = self._faults
         if attempt > 1 or not (faults.error_share or faults.verification_share):
             return None
@@ -92,5 +94,5 @@ class FaultPlan:
         if int.from_bytes(digest[:4], "big") < faults.error_share * 2**32:
             return SERVER_ERROR
         if int.from_bytes(digest[4:], "big") < faults.verification_share * 2**32:
-            return VERIFICATION
+            return checks[int.from_bytes(digest, "big") % len(checks)]
         return None
