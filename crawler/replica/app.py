@@ -106,7 +106,7 @@ class Site:
     async def answer_page(
         self, kind: str, client: str, request: str, make: Callable[[], Answer], checks: Sequence[Answer]
     ) -> Answer:
-        """Answer one request for a web page: what `make` makes, or a fault; `checks` are its verification pages."""
+        """Answer one request for a web page with what `make` makes, or with a fault (one of `checks`)."""
         return await self._count(kind, client, lambda: self._unless_fault(request, make, checks))
 
     async def _count(self, kind: str, client: str, answer_it: Callable[[], Answer]) -> Answer:

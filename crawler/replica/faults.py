@@ -86,7 +86,7 @@ class FaultPlan:
         return RATE_LIMITED_429 if answer == "429" else RATE_LIMITED_HTML
 
     def fault(self, request: str, attempt: int, checks: Sequence[Answer] = (VERIFICATION,)) -> Answer | None:
-        """Decide over attempt number `attempt` (from 1) of a logical request; `checks` ask for a verification."""
+        """Decide over attempt `attempt` (from 1) of a logical request; `checks` ask for a verification."""
         faults = self._faults
         if attempt > 1 or not (faults.error_share or faults.verification_share):
             return None
