@@ -23,6 +23,9 @@ TITLES = (
     "{topic}新手入坑，求大佬指点",
     "丢了一把伞，找回来一把更旧的",
     "楼主在此立个帖，明年回来看",
+    # Without a title of their own: the site shows how the text begins, in web lists only 30 characters of it.
+    "收拾屋子翻出来一台十年前的旧{topic}，擦干净了居然还能用，大家帮忙看看还能拿它来做点什么",
+    "搬到这边半年了，楼下新开的那家店卖各种{topic}，老板说买两个送一个，有没有人一起拼单的",
 )
 TOPICS = (
     "键盘",
