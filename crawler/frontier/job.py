@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from frontier import operations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from frontier.client import Frontier
     from frontier.model import Letter, Stats
@@ -67,7 +67,11 @@ class Job:
     async def push_seed(self, seed: str) -> None:
         """Add a seed for any worker to take; the same seed twice is one."""
         await self._redis.lrem(self.start_urls, 0, seed)
-        await self._redis.rpush(self.start_urls, seed)
+        await self.push_seeds([seed])
+
+    async def push_seeds(self, seeds: Sequence[str]) -> None:
+        """Add seeds, all at once."""
+        await self._redis.rpush(self.start_urls, *seeds)
 
     async def waiting_seeds(self) -> int:
         """Count the seeds that nobody has taken."""

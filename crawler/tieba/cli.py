@@ -10,14 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from frontier import Frontier, connect
-from frontier.connection import ERRORS
-from frontier.job import Job
-from tieba.checks import Unusable, redis_problem
-from tieba.config import Config, ConfigError, load
+from tieba.checks import Unusable
+from tieba.config import ConfigError, load
 from tieba.pages import CommentPage, ThreadPage, answer_to_json, api
 from tieba.pages.values import identifier
-from tieba.seeds import SeedError, forum_seed, thread_seed
+from tieba.seeds import SeedError, forum_target, make_seeds, parse_seeds, thread_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +24,9 @@ if TYPE_CHECKING:
 
 _USAGE = 2  # exit status of a mistake in arguments or configuration
 _INTERRUPTED = 130
-_APART_SECONDS = 1.5  # between two crawls, so that the times of their records tell them apart
+_SEED_OPTIONS = (
+    "forum", "thread", "pages", "good", "starter", "comments", "since", "until", "update", "max_requests",
+)  # fmt: skip
 
 
 class UsageError(Exception):
@@ -73,15 +72,12 @@ def _parser() -> argparse.ArgumentParser:
 
     seed = commands.add_parser(
         "seed",
-        help="begin a crawl, or add a forum to the running one",
-        description="Begin a crawl if none is running, and give it a forum. The same twice changes nothing.",
-        epilog="example: tieba seed --forum 聊天 --pages 20",
+        help="begin a crawl, or add a forum or thread to the running one",
+        description="Begin a crawl if none is running, and give it forums or threads. The same twice changes "
+        "nothing.",
+        epilog="examples: tieba seed --forum 聊天 --pages 20; tieba seed --forum 聊天 --update",
     )
-    seed.add_argument("--forum", required=True, metavar="NAME", help="the forum's name, without 吧")
-    seed.add_argument(
-        "--pages", metavar="N", help="how many of its list pages (50 threads each); default: all"
-    )
-    seed.add_argument("--new", action="store_true", help="abandon what is queued and begin a new crawl")
+    _add_seed_options(seed)
     seed.set_defaults(run=_seed)
 
     status = commands.add_parser(
@@ -133,6 +129,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_queue_commands(queue.add_subparsers(dest="action", required=True, metavar="COMMAND"))
     return parser
+
+
+def _add_seed_options(seed: argparse.ArgumentParser) -> None:
+    seed.add_argument(
+        "--forum", action="append", metavar="NAME", help="a forum's name, without 吧; repeatable"
+    )
+    seed.add_argument("--thread", action="append", metavar="NUMBER", help="a thread's number; repeatable")
+    seed.add_argument(
+        "--pages",
+        metavar="N|A-B",
+        help="list pages of the forum, the first N or those from A to B; default: all. A page has 100 threads, "
+        "or 50 on web pages",
+    )
+    seed.add_argument("--good", action="store_true", default=None, help="only good threads (精品)")
+    seed.add_argument(
+        "--starter", action="store_true", default=None, help="only floors of the thread's starter"
+    )
+    seed.add_argument(
+        "--no-comments", action="store_false", dest="comments", default=None, help="no replies inside floors"
+    )
+    seed.add_argument("--since", metavar="DAY", help="only what was written from this day or moment on")
+    seed.add_argument("--until", metavar="DAY", help="only what was written before this day or moment")
+    seed.add_argument(
+        "--update", action="store_true", default=None, help="only what has changed since it was last crawled"
+    )
+    seed.add_argument("--max-requests", metavar="N", help="end the crawl after so many requests")
+    seed.add_argument("--seed", metavar="JSON", help="all of that as one JSON object, as in start_urls")
+    how = seed.add_mutually_exclusive_group()
+    how.add_argument("--new", action="store_true", help="abandon what is queued and begin a new crawl")
+    how.add_argument(
+        "--again",
+        action="store_true",
+        help="crawl the last crawl's seeds again, as an update, if it has ended",
+    )
 
 
 def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -215,32 +245,29 @@ def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _seed(options: argparse.Namespace) -> int:
-    seed = str(forum_seed(options.forum, options.pages, names=("--forum", "--pages")))
-    config = load()
-    print(asyncio.run(_push(config, seed, abandon=options.new)))
+    from tieba import seeding
+
+    given = {name: getattr(options, name) for name in _SEED_OPTIONS if getattr(options, name) is not None}
+    if options.again:
+        if given or options.seed:
+            raise UsageError("--again takes the seeds of the last crawl: give it no others")
+        print(asyncio.run(seeding.seed_again(load())))
+        return 0
+    if options.seed is not None:
+        if given:
+            raise UsageError("--seed holds all there is to say: give no other options")
+        seeds = parse_seeds(options.seed)
+    else:
+        named = {"forums": "--forum", "threads": "--thread"}
+        values = {
+            {"forum": "forums", "thread": "threads"}.get(name, name): value for name, value in given.items()
+        }
+        if not values:
+            raise UsageError("say what to crawl: --forum NAME or --thread NUMBER")
+        seeds = make_seeds(values, lambda key: named.get(key, f"--{key.replace('_', '-')}"))
+    for line in asyncio.run(seeding.seed(load(), seeds, abandon=options.new)):
+        print(line)
     return 0
-
-
-async def _push(config: Config, seed: str, *, abandon: bool) -> str:
-    redis = connect(config.redis_url)
-    try:
-        job = Job(Frontier(redis, config.job))
-        if abandon and await job.state() == "running":
-            print("tieba seed: abandoning the running crawl; waiting for requests in work", file=sys.stderr)
-            if not await job.drain():
-                raise Unusable("workers still have requests of the abandoned crawl in work; see tieba status")
-            await asyncio.sleep(_APART_SECONDS)
-        if await job.frontier.begin(abandon=abandon):
-            await job.push_seed(seed)
-            return f"A new crawl begins with {seed}"
-        if seed in (await job.facts()).seeds:
-            return f"The running crawl has {seed} already"
-        await job.push_seed(seed)
-    except ERRORS as error:
-        raise redis_problem(error, config) from None
-    finally:
-        await redis.aclose()
-    return f"The running crawl goes on with {seed}"
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -338,8 +365,8 @@ def _forget(options: argparse.Namespace) -> int:
 
 def _target(options: argparse.Namespace) -> Target | None:
     if options.forum is not None:
-        return forum_seed(options.forum, names=("--forum", "--pages")).target
-    return None if options.thread is None else thread_seed(options.thread, name="--thread").target
+        return forum_target(options.forum, "--forum")
+    return None if options.thread is None else thread_target(options.thread, "--thread")
 
 
 def _drop(options: argparse.Namespace) -> int:

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 from frontier import Frontier, connect
 from frontier.connection import Patience
 from frontier.job import Job
-from tieba.storage.mongodb import MongoStore
+from tieba.storage.patience import StorePatience
+from tieba.storage.stores import make_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,8 @@ class Cluster:
         self.patience = Patience()
         self.frontier = Frontier(self.redis, config.job)
         self.job = Job(self.frontier)
-        self.store: Store = MongoStore(config.mongodb_url)
+        self.store: Store = make_store(config)
+        self.ask_store = StorePatience()
         self.counts = Counts()
 
     @classmethod

@@ -1,6 +1,6 @@
 """Turns Scrapy requests into what the frontier keeps, and back.
 
-A request for a target is kept as its target alone, e.g. `{"target":["thread",7777,1]}`: what is signed,
+A request for a target is kept as its fetch alone, e.g. `{"target":["thread",7777,1]}`: what is signed,
 versioned or addressed in it is made anew when it is sent. Any other request is kept as `tieba.serializer`
 writes it.
 """
@@ -18,8 +18,8 @@ from scrapy_redis.dupefilter import RFPDupeFilter
 
 import frontier
 from tieba import serializer
-from tieba.pages import ForumPage, Scope, target_from_list, target_to_list
-from tieba.requests import is_seed, make_request, scope_of, target_of
+from tieba.pages import Fetch, ForumPage, target_to_list
+from tieba.requests import fetch_of, is_seed, make_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from frontier import Lease
     from tieba.config import Config
-    from tieba.pages import Target
 
 LEASE = "_frontier_lease"  # in a request's meta: its id
 _LINKS_REMEMBERED = 20_000  # pages of a site carry much the same links, and canonical addresses take time
@@ -44,15 +43,18 @@ class Codec:
 
     def pack(self, request: Request) -> frontier.Request:
         """Give what the frontier keeps of a request; raises ValueError or TypeError if it cannot be kept."""
-        if target_of(request) is not None:
-            return _pack_target(request)
+        fetch = fetch_of(request)
+        if fetch is not None:
+            return _pack_fetch(fetch, request)
         return _pack_other(request, self._to_dict(request), self._identity(request))
 
     def unpack(self, lease: Lease) -> Request:
         """Make the request that a lease is for; raises ValueError for what no codec has written."""
         value = json.loads(lease.payload)
         if isinstance(value, dict) and "target" in value:
-            request = self._unpack_target(value)
+            if self._config is None:
+                raise ValueError("a request for Tieba in a crawl without its configuration")
+            request = make_request(Fetch.from_json(value), self._config, is_seed=bool(value.get("is_seed")))
         else:
             plain = serializer.from_json(value) | {"priority": lease.priority}
             request = request_from_dict(plain, spider=self._crawler.spider)
@@ -78,15 +80,6 @@ class Codec:
             plain["meta"] = {key: value for key, value in request.meta.items() if key != LEASE}
         return plain
 
-    def _unpack_target(self, value: dict[str, Any]) -> Request:
-        target = target_from_list(value["target"])
-        pages = value.get("pages")
-        if pages is not None and not isinstance(pages, int):
-            raise ValueError(f"pages is not a number: {pages!r}")
-        if self._config is None:
-            raise ValueError("a request for Tieba in a crawl without its configuration")
-        return make_request(target, Scope(pages), self._config, is_seed=bool(value.get("is_seed")))
-
     def _identity(self, request: Request) -> str:
         fingerprinter = self._crawler.request_fingerprinter
         assert fingerprinter is not None  # noqa: S101 - set before any request is made
@@ -102,19 +95,20 @@ def pack_plain(plain: Mapping[str, Any]) -> frontier.Request:
     """
     fields = {name: plain[name] for name in Request.attributes if name in plain}
     request = Request(**{name: value for name, value in fields.items() if name not in _NAMES_OF_METHODS})
-    if target_of(request) is not None:
-        return _pack_target(request)
+    fetch = fetch_of(request)
+    if fetch is not None:
+        return _pack_fetch(fetch, request)
     return _pack_other(request, dict(plain), identity(request))
 
 
 def identity(request: Request) -> str:
-    """Give what is equal for requests that are the same: that of the target, else what scrapy-redis keeps."""
-    target = target_of(request)
-    if target is None:
+    """Give what is equal for requests that are the same: that of the fetch, else what scrapy-redis keeps."""
+    fetch = fetch_of(request)
+    if fetch is None:
         if request.method == "GET" and not request.body:
             return _identity_of_get(request.url)
         return str(RFPDupeFilter.request_fingerprint(None, request))
-    return target_identity(target, scope_of(request) if is_seed(request) else None)
+    return fetch_identity(fetch, is_seed=is_seed(request))
 
 
 @functools.lru_cache(_LINKS_REMEMBERED)
@@ -122,23 +116,30 @@ def _identity_of_get(url: str) -> str:
     return str(RFPDupeFilter.request_fingerprint(None, Request(url)))
 
 
-def target_identity(target: Target, seed: Scope | None = None) -> str:
-    """Give the identity of a target; seeds of one forum that reach differently far are different."""
-    values: list[Any] = target_to_list(target)
-    if seed is not None and isinstance(target, ForumPage):
-        values += ["pages", seed.pages]
+def fetch_identity(fetch: Fetch, *, is_seed: bool = False) -> str:
+    """Give the identity of a fetch: its target, and what its scope makes another page of it.
+
+    Seeds of one forum that reach differently far are different, too.
+    """
+    values: list[Any] = target_to_list(fetch.target)
+    if not isinstance(fetch.target, ForumPage):
+        if fetch.scope.left_out:
+            values.append(fetch.scope.left_out)
+    elif is_seed:
+        values.append(fetch.scope.to_json())
+    elif fetch.scope.good:
+        values.append("good")
     return _dumps(values)
 
 
-def _pack_target(request: Request) -> frontier.Request:
-    kept: dict[str, Any] = {"target": list(request.meta["target"])}
-    pages = scope_of(request).pages
-    if pages is not None:
-        kept["pages"] = pages
-    if is_seed(request):
+def _pack_fetch(fetch: Fetch, request: Request) -> frontier.Request:
+    kept = fetch.to_json()
+    seed = is_seed(request)
+    if seed:
         kept["is_seed"] = True
+    known_by = fetch_identity(fetch, is_seed=seed)
     return frontier.Request(
-        request.meta["endpoint"], _dumps(kept), request.priority, _fingerprint(request, identity(request))
+        request.meta["endpoint"], _dumps(kept), request.priority, _fingerprint(request, known_by)
     )
 
 

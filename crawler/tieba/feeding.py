@@ -109,10 +109,15 @@ class Feeder:
         await self._patience(partial(self._remove, batch))
 
     async def _note(self, data: str) -> None:
-        seed_name = getattr(self._spider, "seed_name", None)
-        if seed_name is not None:
-            logger.info("Seed %s", data)
-            await self._patience(partial(self._job.note_seed, seed_name(data)))
+        """Tell the seeds in an entry, for a spider that has such."""
+        seeds_of = getattr(self._spider, "seeds_of", None)
+        if seeds_of is None:
+            return
+        logger.info("Seed %s", data)
+        for seed in seeds_of(data):
+            if seed.max_requests is not None:
+                await self._patience(partial(self._job.frontier.limit, seed.max_requests))
+            await self._patience(partial(self._job.note_seed, str(seed)))
 
     async def _next(self, count: int) -> list[str]:
         key = self._spider.redis_key

@@ -13,6 +13,7 @@ from scrapy import signals
 
 from frontier.connection import cancel
 from tieba.cluster import Cluster
+from tieba.ending import note_end
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -106,6 +107,8 @@ class Heartbeat:
         """Make it for a crawler."""
         return cls(crawler)
 
-    async def _close(self) -> None:
+    async def _close(self, reason: str) -> None:
+        if reason == "finished":
+            await note_end(self._cluster)
         await self._pulse.stop()
         await self._cluster.close()

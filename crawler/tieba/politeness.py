@@ -6,14 +6,16 @@ Nothing is lost: a request ends with an answer, in the dead letters with a reaso
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timezone
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import IgnoreRequest
 
 from tieba.cluster import Cluster
-from tieba.pages import ForumPage, Outcome, Target, api
-from tieba.requests import target_of
+from tieba.pages import ForumPage, Outcome, Target
+from tieba.requests import source_of, target_of
+from tieba.samples import Sample, Samples
 from tieba.settling import settler_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class PolitenessMiddleware:
         self._crawler = crawler
         self._cluster = Cluster.of(crawler)
         settings = crawler.settings
+        self._source = source_of(self._cluster.config)
+        self._samples = Samples(self._cluster.config.samples_dir)
         self._max_attempts = settings.getint("FRONTIER_MAX_ATTEMPTS")
         self._first_pause = settings.getfloat("TIEBA_FIRST_PAUSE")
         self._longest_pause = settings.getfloat("TIEBA_LONGEST_PAUSE")
@@ -53,16 +57,19 @@ class PolitenessMiddleware:
         target = target_of(request)
         if target is None:
             return response
-        answer = api.read(
+        headers = {
+            name.decode().lower(): value.decode("latin-1")
+            for name in _HEADERS
+            if (value := response.headers.get(name)) is not None
+        }
+        at = datetime.now(timezone.utc)
+        answer = self._source.read(
             response.body,
             target=target,
             status=response.status,
             url=response.url,
-            headers={
-                name.decode().lower(): value.decode("latin-1")
-                for name in _HEADERS
-                if (value := response.headers.get(name)) is not None
-            },
+            headers=headers,
+            at=at,
         )
         outcome = answer.outcome
         if outcome in {Outcome.OK, Outcome.DELETED}:
@@ -75,8 +82,24 @@ class PolitenessMiddleware:
             self._cluster.counts.count(outcome.value, final=False)
             await self._back_off(request, answer)
         elif outcome is Outcome.UNKNOWN:
-            kind = outcome.value if response.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
-            self._retry(request, kind, answer.error or "not recognised", answer.retry_after)
+            reason = answer.error or "not recognised"
+            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._retry(request, "server_error", reason, answer.retry_after)
+            else:
+                saved = self._samples.save(
+                    Sample(
+                        body=response.body,
+                        status=response.status,
+                        headers=headers,
+                        url=response.url,
+                        source=self._cluster.config.source,
+                        target=target,
+                        at=at,
+                    ),
+                    reason,
+                )
+                told = f"{reason}; saved as {saved}" if saved else reason
+                self._retry(request, outcome.value, told, answer.retry_after)
         else:
             self._cluster.counts.count(outcome.value, final=True)
             self._give_up(request, _refusal(target, answer))
@@ -120,12 +143,12 @@ class PolitenessMiddleware:
         told = f"{outcome}: {reason} (attempt {attempt} of {self._max_attempts})"
         logger.log(
             logging.ERROR if is_last else logging.INFO,
-            "%s %s: %s", "Gave up" if is_last else "Retry", request.meta["target"], told,
+            "%s %s: %s", "Gave up" if is_last else "Retry", target_of(request), told,
         )  # fmt: skip
         settler_of(self._crawler).retry(request, told, retry_after or 0.0)
 
     def _give_up(self, request: Request, reason: str) -> None:
-        logger.error("Gave up %s: %s", request.meta["target"], reason)
+        logger.error("Gave up %s: %s", target_of(request), reason)
         settler_of(self._crawler).give_up(request, reason)
 
 

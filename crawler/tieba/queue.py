@@ -23,20 +23,20 @@ from frontier import Frontier, connect, fingerprint
 from frontier.connection import ERRORS
 from frontier.job import Job
 from tieba.checks import Unusable, redis_problem
-from tieba.codec import identity, target_identity
+from tieba.codec import fetch_identity, identity
 from tieba.migration import Migration
-from tieba.pages import ForumPage, target_from_list
-from tieba.seeds import SeedError, parse_seed
+from tieba.pages import Fetch, ForumPage, Scope, target_from_list
+from tieba.seeds import SeedError, parse_seeds
 from tieba.status import duration, request_text, shown_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection
 
     from rich.console import JustifyMethod
 
     from frontier import Letter
     from tieba.config import Config
-    from tieba.pages import Scope, Target
+    from tieba.pages import Target
 
 _PAGES_AT_ONCE = 1000
 _MOST_REASONS = 10
@@ -162,13 +162,19 @@ async def forget(config: Config, target: Target, page: int | None) -> int:
     Gives how many requests had been seen.
     """
     async with opened(config) as job:
+        seeds = [seed for name in (await job.facts(0)).seeds for seed in parse_seeds(name)]
+        scopes = {Scope(), *(seed.scope for seed in seeds), *(seed.scope.of_thread() for seed in seeds)}
         if page is not None:
-            return await job.frontier.forget(_fingerprint(replace(target, page=page)))
+            return await job.frontier.forget(*_fingerprints(replace(target, page=page), scopes))
         forgotten = await _forget_seeds(job, target)
         first = 1
         # The first page leads to all others: there are no large gaps.
         while count := await job.frontier.forget(
-            *(_fingerprint(replace(target, page=first + number)) for number in range(_PAGES_AT_ONCE))
+            *(
+                known
+                for number in range(first, first + _PAGES_AT_ONCE)
+                for known in _fingerprints(replace(target, page=number), scopes)
+            )
         ):
             forgotten += count
             first += _PAGES_AT_ONCE
@@ -178,7 +184,7 @@ async def forget(config: Config, target: Target, page: int | None) -> int:
 async def forget_url(config: Config, url: str) -> int:
     """Let the GET request for an address be queued again, or all of the forum or thread that has it."""
     try:
-        target = parse_seed(json.dumps({"url": url})).target
+        target = parse_seeds(json.dumps({"url": url}))[0].target
     except SeedError:
         try:
             request = Request(url)
@@ -193,15 +199,17 @@ async def _forget_seeds(job: Job, target: Target) -> int:
     """Let the crawl start from a target again, however far its seeds reached; gives how many were seen."""
     forgotten = 0
     for name in (await job.facts(0)).seeds:
-        seed = parse_seed(name)
-        if seed.target == target:
-            forgotten += await job.frontier.forget(_fingerprint(target, seed.scope))
-            await job.forget_seed(name)
+        for seed in parse_seeds(name):
+            if replace(seed.target, page=1) == replace(target, page=1):
+                known = fetch_identity(Fetch(seed.target, seed.scope), is_seed=True)
+                forgotten += await job.frontier.forget(fingerprint(known))
+                await job.forget_seed(name)
     return forgotten
 
 
-def _fingerprint(target: Target, seed: Scope | None = None) -> int:
-    return fingerprint(target_identity(target, seed))
+def _fingerprints(target: Target, scopes: Collection[Scope]) -> set[int]:
+    """Give those that a target has in a crawl with seeds of such scopes."""
+    return {fingerprint(fetch_identity(Fetch(target, scope))) for scope in scopes}
 
 
 async def what_drop_loses(config: Config) -> str | None:

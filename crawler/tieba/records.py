@@ -142,8 +142,8 @@ class Presence:
 class Extent:
     """What an answer proves of a range of floors or comments: there are these, and no others.
 
-    A store marks as deleted what it has of `collection` under the parent (`parent_field` = `parent`) with a key
-    above `after`, up to `upto` (None: without end), that is not among `keys`.
+    A store marks as deleted what it has of `collection` under the parent (`parent_field` = `parent`) with a
+    key above `after`, up to `upto` (None: without end), that is not among `keys`.
     """
 
     collection: str
@@ -158,9 +158,9 @@ class Extent:
 class Visit:
     """A thread's pages were asked for in a crawl, when its list showed this reply count and last reply.
 
-    A store keeps it in the thread, as `fetched_at` (now), `fetched_in`, `fetched_scope`, `fetched_reply_count` and
-    `fetched_last_reply_at`; None overwrites, too. A later crawl compares the list with it. With `crawl_id` None the
-    thread was not fetched completely: all of these fields are cleared.
+    A store keeps it in the thread, as `fetched_at` (now), `fetched_in`, `fetched_scope`,
+    `fetched_reply_count` and `fetched_last_reply_at`; None overwrites, too. A later crawl compares the list
+    with it. With `crawl_id` None the thread was not fetched completely: all of these fields are cleared.
     """
 
     thread_id: int

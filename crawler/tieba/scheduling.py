@@ -191,6 +191,11 @@ class Scheduler(BaseScheduler):
             return request
         return None
 
+    @property
+    def crawl_id(self) -> str:
+        """The crawl whose requests are leased."""
+        return self.worker.crawl_id
+
     # What middlewares that know better tell of a request; nothing else is done with it then.
 
     def retry(self, request: Request, reason: str, retry_after: float = 0.0) -> None:

@@ -1,7 +1,20 @@
 """Seeds: what a crawl starts from, as users write them.
 
-A seed is a JSON object, {"forum": "聊天", "pages": 20} or {"thread": 7777} or {"url": "…"}, or a plain
-text: the name of a forum or the address of a forum or thread on tieba.baidu.com.
+A seed is a JSON object or a plain text: the name of a forum or the address of a forum or thread on
+tieba.baidu.com. The spider's arguments (`-a`) and the options of `tieba seed` have the same names as the keys:
+
+| key | what |
+| --- | --- |
+| forum, thread, url | what to crawl; several: forums, threads (a list, or a text with commas) |
+| pages | list pages of the forum: 20 for the first 20, "3-7" for these; default: all |
+| good | only good threads (精品) |
+| starter | only the floors of the thread's starter |
+| comments | false: without the comments inside floors |
+| since, until | floors and comments written from one day or moment on, and before another |
+| update | only what has changed since the last crawl, and what is gone is marked |
+| max_requests | the crawl ends after so many requests |
+
+Days and moments without an offset are Beijing time, like those that the site shows.
 """
 
 from __future__ import annotations
@@ -9,16 +22,28 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from tieba.pages import ForumPage, Scope, Target, ThreadPage
 from tieba.pages.values import identifier
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
 MAX_PAGES = 100_000
+MAX_REQUESTS = 10**9
 MAX_FORUM_NAME = 100  # characters; the site allows far fewer
+BEIJING = timezone(timedelta(hours=8))
+
+_KINDS = ("forum", "forums", "thread", "threads", "url")
+_OF_THREADS = ("starter", "comments", "since", "until", "update", "max_requests")
+_OF_FORUMS = ("pages", "good", *_OF_THREADS)
+KEYS = (*_KINDS, *_OF_FORUMS)
 _HOSTS = ("tieba.baidu.com", "tieba.com")
 _THREAD_PATH = re.compile(r"/p/(\d+)/?")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class SeedError(ValueError):
@@ -27,45 +52,70 @@ class SeedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A first request and how far the crawl goes from there."""
+    """A first request, how far the crawl goes from there, and after how many requests it ends."""
 
     target: Target
-    scope: Scope
+    scope: Scope = Scope()
+    max_requests: int | None = None
 
     def __str__(self) -> str:
         """Give the seed as JSON; equal seeds give equal texts."""
         seed: dict[str, Any]
         if isinstance(self.target, ForumPage):
             seed = {"forum": self.target.forum}
-            if self.scope.pages is not None:
-                seed["pages"] = self.scope.pages
         else:
             seed = {"thread": self.target.thread_id}
+        for name, value in self.scope.to_json().items():
+            if name not in {"first_page", "last_page"}:
+                seed[name] = value
+        for name in ("since", "until"):
+            moment = getattr(self.scope, name)
+            if moment is not None:
+                seed[name] = moment.astimezone(BEIJING).isoformat()
+        first, last = self.scope.first_page, self.scope.last_page
+        if first > 1:
+            seed["pages"] = f"{first}-{'' if last is None else last}"
+        elif last is not None:
+            seed["pages"] = last
+        if self.max_requests is not None:
+            seed["max_requests"] = self.max_requests
         return json.dumps(seed, ensure_ascii=False)
 
 
-def forum_seed(forum: Any, pages: Any = None, *, names: tuple[str, str] = ("forum", "pages")) -> Seed:
-    """Make the seed of a forum; raises SeedError that calls the arguments by `names`."""
-    if not isinstance(forum, str) or not forum.strip():
-        raise SeedError(f"{names[0]} must be the name of a forum, e.g. 聊天, not {forum!r}")
-    if len(forum) > MAX_FORUM_NAME or not forum.isprintable():
+def make_seeds(values: Mapping[str, Any], called: Callable[[str], str] = str) -> list[Seed]:
+    """Make the seeds that keys and values describe; raises SeedError that names keys as they are `called`."""
+    given = {name: value for name, value in values.items() if value is not None}
+    unknown = sorted(given.keys() - set(KEYS))
+    if unknown:
+        raise SeedError(f"{called(unknown[0])} is unknown; known are {', '.join(KEYS)}")
+    targets: list[Target] = []
+    for name in _KINDS:
+        if name in given:
+            targets += _targets(name, given[name], called(name))
+    if not targets:
+        needs = next((name for name in given if name in KEYS), None)
         raise SeedError(
-            f"{names[0]} must be at most {MAX_FORUM_NAME} printable characters, not {forum[:40]!r}…"
+            f"{called(needs)}={given[needs]!r} needs a forum or a thread: give {called('forum')}, too"
+            if needs
+            else "a seed must have one of the keys forum, thread, url"
         )
-    return Seed(ForumPage(forum.strip()), Scope(None if pages is None else _pages(pages, names[1])))
+    if not any(isinstance(target, ForumPage) for target in targets):
+        for name in set(_OF_FORUMS) - set(_OF_THREADS):
+            if name in given:
+                raise SeedError(f"{called(name)}={given[name]!r} is for forums, and there are only threads")
+    scope, most = _scope(given, called), None
+    if "max_requests" in given:
+        most = _number(given["max_requests"], called("max_requests"), MAX_REQUESTS)
+    return [_seed(target, scope, most) for target in targets]
 
 
-def thread_seed(thread: Any, *, name: str = "thread") -> Seed:
-    """Make the seed of a thread; raises SeedError that calls the argument by `name`."""
-    thread_id = identifier(thread.strip() if isinstance(thread, str) else thread)
-    if thread_id is None:
-        raise SeedError(
-            f"{name} must be the number of a thread, as in tieba.baidu.com/p/7777, not {thread!r}"
-        )
-    return Seed(ThreadPage(thread_id), Scope())
+def _seed(target: Target, scope: Scope, most: int | None) -> Seed:
+    if isinstance(target, ForumPage):
+        return Seed(ForumPage(target.forum, scope.first_page), scope, most)
+    return Seed(target, scope.of_thread(), most)
 
 
-def parse_seed(text: str) -> Seed:
+def parse_seeds(text: str) -> list[Seed]:
     """Understand an entry of the start_urls list; raises SeedError."""
     try:
         value = json.loads(text)
@@ -73,62 +123,122 @@ def parse_seed(text: str) -> Seed:
         value = None
         if text.lstrip().startswith("{"):
             raise SeedError(f"seed is not valid JSON: {text[:80]!r}") from None
-    if not isinstance(value, dict):
-        return _from_text(text)
-    known = {"forum": {"forum", "pages"}, "thread": {"thread"}, "url": {"url", "pages"}}
-    for kind, keys in known.items():
-        if kind in value:
-            unknown = sorted(value.keys() - keys)
-            if unknown:
-                raise SeedError(
-                    f"seed has an unknown key {unknown[0]!r}; a {kind} seed has {', '.join(sorted(keys))}"
-                )
-            if kind == "forum":
-                return forum_seed(value["forum"], value.get("pages"))
-            if kind == "thread":
-                return thread_seed(value["thread"])
-            return _from_url(str(value["url"]), value.get("pages"))
-    raise SeedError("seed must have one of the keys forum, thread, url")
-
-
-def spider_seeds(
-    forum: str | None = None, pages: str | None = None, threads: str | None = None
-) -> list[Seed]:
-    """Understand the spider's arguments (-a forum=… -a pages=… -a threads=…); raises SeedError."""
-    if pages is not None and forum is None:
-        raise SeedError(f"pages={pages!r} needs a forum: add -a forum=NAME")
-    seeds = [] if forum is None else [forum_seed(forum, pages)]
-    if threads is not None:
-        seeds += [thread_seed(thread, name="threads") for thread in threads.split(",")]
-    return seeds
-
-
-def _from_text(text: str) -> Seed:
+    if isinstance(value, dict):
+        return make_seeds(value)
     text = text.strip()
-    if "://" in text or text.startswith(_HOSTS):
-        return _from_url(text)
-    return forum_seed(text)
+    is_address = "://" in text or text.startswith(_HOSTS)
+    return make_seeds({"url" if is_address else "forum": text})
 
 
-def _from_url(url: str, pages: Any = None) -> Seed:
+def forum_target(forum: Any, name: str = "forum") -> ForumPage:
+    """Make the target of a forum; raises SeedError that calls it `name`."""
+    if not isinstance(forum, str) or not forum.strip():
+        raise SeedError(f"{name} must be the name of a forum, e.g. 聊天, not {forum!r}")
+    if len(forum) > MAX_FORUM_NAME or not forum.isprintable():
+        raise SeedError(f"{name} must be at most {MAX_FORUM_NAME} printable characters, not {forum[:40]!r}…")
+    return ForumPage(forum.strip())
+
+
+def thread_target(thread: Any, name: str = "thread") -> ThreadPage:
+    """Make the target of a thread; raises SeedError that calls it `name`."""
+    thread_id = identifier(thread.strip() if isinstance(thread, str) else thread)
+    if thread_id is None:
+        raise SeedError(
+            f"{name} must be the number of a thread, as in tieba.baidu.com/p/7777, not {thread!r}"
+        )
+    return ThreadPage(thread_id)
+
+
+def _targets(name: str, value: Any, called: str) -> Iterable[Target]:
+    if name == "url":
+        return [_target_of_url(str(value), called)]
+    if name in {"forums", "threads"}:
+        if isinstance(value, str):
+            value = value.split(",")
+        elif not isinstance(value, (list, tuple)):
+            value = [value]
+        values = value
+    else:
+        values = [value]
+    if name.startswith("forum"):
+        return [forum_target(forum, called) for forum in values]
+    return [thread_target(thread, called) for thread in values]
+
+
+def _target_of_url(url: str, name: str) -> Target:
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         host = parts.hostname or ""
     except ValueError:
-        raise SeedError(f"url is not an address: {url[:80]!r}") from None
+        raise SeedError(f"{name} is not an address: {url[:80]!r}") from None
     if not any(host == known or host.endswith(f".{known}") for known in _HOSTS):
-        raise SeedError(f"url must be one of {_HOSTS[0]}, not {url[:80]!r}")
+        raise SeedError(f"{name} must be one of {_HOSTS[0]}, not {url[:80]!r}")
     thread = _THREAD_PATH.fullmatch(parts.path)
     if thread:
-        return thread_seed(thread.group(1), name="url")
+        return thread_target(thread.group(1), name)
     query = parse_qs(parts.query)
     if parts.path in {"/f", "/f/"} and query.get("kw"):
-        return forum_seed(query["kw"][0], pages)
-    raise SeedError(f"url must be that of a forum (/f?kw=NAME) or a thread (/p/NUMBER), not {url[:80]!r}")
+        return forum_target(query["kw"][0], name)
+    raise SeedError(f"{name} must be that of a forum (/f?kw=NAME) or a thread (/p/NUMBER), not {url[:80]!r}")
 
 
-def _pages(value: Any, name: str) -> int:
-    pages = identifier(value.strip() if isinstance(value, str) else value)
-    if pages is None or isinstance(value, float) or pages > MAX_PAGES:
-        raise SeedError(f"{name} must be an integer from 1 to {MAX_PAGES}, not {value!r}")
-    return pages
+def _scope(given: Mapping[str, Any], called: Callable[[str], str]) -> Scope:
+    first, last = _pages(given.get("pages"), called("pages"))
+    flags = {
+        name: _flag(given[name], called(name))
+        for name in ("good", "starter", "comments", "update")
+        if name in given
+    }
+    since, until = (
+        _moment(given[name], called(name)) if name in given else None for name in ("since", "until")
+    )
+    if since is not None and until is not None and since >= until:
+        raise SeedError(
+            f"{called('since')}={given['since']} must be before {called('until')}={given['until']}"
+        )
+    return Scope(first_page=first, last_page=last, since=since, until=until, **flags)
+
+
+def _pages(value: Any, name: str) -> tuple[int, int | None]:
+    """Understand 20, "20", "3-7" and "3-" as first and last page."""
+    if value is None:
+        return 1, None
+    text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    head, dash, tail = text.partition("-")
+    try:
+        first = _number(head, name, MAX_PAGES) if dash else 1
+        end = tail if dash else head
+        last = _number(end, name, MAX_PAGES) if end.strip() or not dash else None
+    except SeedError:
+        first, last = 1, 0
+    if last is not None and last < first:
+        raise SeedError(
+            f"{name} must be a number from 1 to {MAX_PAGES}, e.g. 20, or a range like 3-7, not {value!r}"
+        )
+    return first, last
+
+
+def _number(value: Any, name: str, most: int) -> int:
+    number = identifier(value.strip() if isinstance(value, str) else value)
+    if number is None or isinstance(value, float) or number > most:
+        raise SeedError(f"{name} must be an integer from 1 to {most}, not {value!r}")
+    return number
+
+
+def _flag(value: Any, name: str) -> bool:
+    flag = value if isinstance(value, bool) else _TRUTH.get(str(value).strip().lower())
+    if flag is None:
+        raise SeedError(f"{name} must be true or false, not {value!r}")
+    return flag
+
+
+def _moment(value: Any, name: str) -> datetime:
+    try:
+        # Python 3.10 reads no Z.
+        moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", str(value).strip()))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=BEIJING)
+        return moment.astimezone(timezone.utc).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        raise SeedError(
+            f"{name} must be a day or a moment, e.g. 2026-01-31 or 2026-01-31T18:00, not {value!r}"
+        ) from None

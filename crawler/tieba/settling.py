@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 class Settler(Protocol):
     """Each of the schedulers, `tieba.scheduling.Scheduler` and `tieba.stock.Scheduler`."""
 
+    @property
+    def crawl_id(self) -> str:
+        """The crawl that the worker works on."""
+
     def retry(self, request: Request, reason: str, retry_after: float = 0.0) -> None:
         """Have a request tried again after some seconds, or given up after too many attempts."""
 

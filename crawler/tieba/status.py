@@ -378,8 +378,16 @@ def request_text(request: object) -> str:
 
 def seed_text(seed: Mapping[str, Any]) -> str:
     """Give a seed as people read it."""
-    if "forum" in seed:
-        return (
-            f"{seed['forum']} ({seed['pages']} pages)" if "pages" in seed else f"{seed['forum']} (all pages)"
-        )
-    return f"thread {seed.get('thread')}"
+    what = str(seed["forum"]) if "forum" in seed else f"thread {seed.get('thread')}"
+    told = (
+        [f"pages {seed['pages']}" if isinstance(seed["pages"], str) else f"{seed['pages']} pages"]
+        if ("pages" in seed)
+        else ["all pages"]
+        if "forum" in seed
+        else []
+    )
+    told += [name for name in ("good", "starter", "update") if seed.get(name)]
+    told += ["no comments"] if seed.get("comments") is False else []
+    told += [f"{name} {seed[name]}" for name in ("since", "until") if name in seed]
+    told += [f"at most {seed['max_requests']} requests"] if "max_requests" in seed else []
+    return f"{what} ({', '.join(told)})" if told else what

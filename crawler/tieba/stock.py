@@ -109,6 +109,11 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
         """Tell whether anything waits."""
         return bool(self._retries) or bool(super().has_pending_requests())
 
+    @property
+    def crawl_id(self) -> str:
+        """The running crawl."""
+        return str(self._frontier.redis.hget(f"{self._frontier.prefix}crawl", "id") or "")
+
     def retry(self, request: Request, reason: str, retry_after: float = 0.0) -> None:
         """Queue a request again after a while, up to max_attempts times."""
         attempts = self.attempts(request) + 1
@@ -128,7 +133,7 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
 
     def give_up(self, request: Request, reason: str) -> None:
         """Put a request to the dead letters."""
-        self._bury(json.dumps(request.meta.get("target") or request.url, ensure_ascii=False), reason)
+        self._bury(json.dumps(request.meta.get("fetch") or request.url, ensure_ascii=False), reason)
 
     def put_back(self, request: Request) -> None:
         """Queue a request again at once."""
@@ -145,16 +150,16 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
     def _make_request(self, data: bytes) -> Any:
         spider = self.spider
         try:
-            request = self._make(data)
-            name = spider.seed_name(data)
+            requests = self._make(data)
+            seeds = spider.seeds_of(data)
         except ValueError as error:
             logger.error("Gave up a seed: %s", error)
             self._bury(data.decode(errors="replace"), str(error))
             return []
         if self._frontier.begin():
             self.server.unlink(self.queue.key, self.df.key)
-        self._frontier.redis.sadd(f"{self._frontier.prefix}seeds", name)
-        return request
+        self._frontier.redis.sadd(f"{self._frontier.prefix}seeds", *map(str, seeds))
+        return requests
 
     def _bury(self, payload: str, reason: str) -> None:
         try:

@@ -16,14 +16,13 @@ from frontier.connection import cancel
 from tieba.checks import Unusable, check_servers
 from tieba.cluster import Cluster
 from tieba.heartbeat import Pulse
-from tieba.seeds import SeedError, spider_seeds
+from tieba.seeds import SeedError, make_seeds
 
 if TYPE_CHECKING:
     import argparse
 
     from tieba.config import Config
 
-_ARGUMENTS = ("forum", "pages", "threads")
 _LOOK_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
@@ -50,11 +49,9 @@ class Command(CrawlCommand):
                 "--wait works on the seeds of all workers: give it a spider and no -a; see tieba seed --help",
             )
         if args == ["tieba"]:
-            unknown = sorted(opts.spargs.keys() - set(_ARGUMENTS))
-            if unknown:
-                _exit(2, f"unknown argument {unknown[0]!r}; known are {', '.join(_ARGUMENTS)}")
             try:
-                spider_seeds(**opts.spargs)
+                if opts.spargs:
+                    make_seeds(opts.spargs)
             except SeedError as error:
                 _exit(2, str(error))
         assert self.settings is not None  # noqa: S101 - set by Scrapy, for mypy

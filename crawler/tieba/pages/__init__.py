@@ -1,16 +1,20 @@
-"""Turns the bytes of one answer into an outcome, records and follow-up targets.
+"""Turns the bytes of one answer into an outcome, records and follow-up requests.
 
 Pure functions: no network, no Scrapy, no clock.
 """
 
 from tieba.pages.answers import Answer, Outcome, Page, answer_to_json
+from tieba.pages.following import extents, follow_ups, newest_reply, oldest_reply
+from tieba.pages.sources import Call, Source
 from tieba.pages.targets import (
     CommentPage,
+    Fetch,
     ForumPage,
+    Listed,
     Scope,
     Target,
+    ThreadComments,
     ThreadPage,
-    follow_ups,
     kind_of,
     target_from_list,
     target_to_list,
@@ -18,16 +22,24 @@ from tieba.pages.targets import (
 
 __all__ = [
     "Answer",
+    "Call",
     "CommentPage",
+    "Fetch",
     "ForumPage",
+    "Listed",
     "Outcome",
     "Page",
     "Scope",
+    "Source",
     "Target",
+    "ThreadComments",
     "ThreadPage",
     "answer_to_json",
+    "extents",
     "follow_ups",
     "kind_of",
+    "newest_reply",
+    "oldest_reply",
     "target_from_list",
     "target_to_list",
 ]

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request: the endpoint whose rate limit holds for it, and what to send. `path` has the query, too."""
+    """One HTTP request: the endpoint whose rate limit holds for it, and what to send.
+
+    `path` has the query, too.
+    """
 
     endpoint: str
     path: str
@@ -49,6 +52,6 @@ class Source(Protocol):
     ) -> Answer:
         """Tell what an answer means; never raises, whatever the bytes are.
 
-        `headers` have lower-case names. Without `target` the kind is told from the content; with it, an answer of
-        another kind is unknown. `at` is when the answer came: pages give times relative to their day.
+        `headers` have lower-case names. Without `target` the kind is told from the content; with it, an
+        answer of another kind is unknown. `at` is when the answer came: pages give times relative to it.
         """

@@ -1,7 +1,7 @@
 """The logical requests of a crawl: what to fetch, whatever the source.
 
-A target identifies a request for deduplication. A `Fetch` is a target with what the crawl has to know besides; it
-survives the way through the queue as a short JSON object.
+A target identifies a request for deduplication. A `Fetch` is a target with what the crawl has to know besides;
+it survives the way through the queue as a short JSON object.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ThreadPage:
 
 @dataclass(frozen=True, slots=True)
 class ThreadComments:
-    """The first comments of all floors of one thread page; only the web source has them apart (totalComment)."""
+    """The first comments of all floors of one thread page; only the web source has them apart."""
 
     thread_id: int
     page: int = 1
@@ -95,10 +95,10 @@ def target_from_list(values: object) -> Target:
 class Scope:
     """How far a seed reaches.
 
-    Of the forum: list pages `first_page` to `last_page` (None: to the end), only good threads (精品), only threads
-    with a reply since `since`. Of a thread: only its starter's floors, no comments, only floors and comments
-    written from `since` on and before `until`. With `update`, threads that look in the list as they did when they
-    were last fetched are left out, and what is gone is marked.
+    Of the forum: list pages `first_page` to `last_page` (None: to the end), only good threads (精品), only
+    threads with a reply since `since`. Of a thread: only its starter's floors, no comments, only floors and
+    comments written from `since` on and before `until`. With `update`, threads that look in the list as they
+    did when they were last fetched are left out, and what is gone is marked.
     """
 
     first_page: int = 1
@@ -138,14 +138,14 @@ class Scope:
     def from_json(cls, values: object) -> Scope:
         """Undo `to_json`; raises ValueError for anything else."""
         if not isinstance(values, dict):
-            raise ValueError(f"not a scope: {values!r}")  # noqa: TRY004 - whoever wrote it into the queue
+            raise ValueError(f"not a scope: {values!r}")
         fields = dict(values)
         types = {"first_page": int, "last_page": int, "since": int, "until": int}
         for name, value in fields.items():
             if name not in cls.__dataclass_fields__ or type(value) is not types.get(name, bool):
                 raise ValueError(f"not a scope: {values!r}")
             if name in {"since", "until"}:
-                fields[name] = datetime.fromtimestamp(value, tz=timezone.utc)
+                fields[name] = _moment(value)
         return cls(**fields)
 
 
@@ -186,7 +186,7 @@ class Fetch:
     def from_json(cls, value: object) -> Fetch:
         """Undo `to_json`; raises ValueError for anything else."""
         if not isinstance(value, dict):
-            raise ValueError(f"not a fetch: {value!r}")  # noqa: TRY004
+            raise ValueError(f"not a fetch: {value!r}")
         match value.get("listed"):
             case None:
                 listed = None
@@ -202,3 +202,13 @@ class Fetch:
         return cls(
             target_from_list(value.get("target")), Scope.from_json(value.get("scope", {})), listed, after
         )
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    """Give a time from Unix seconds; raises ValueError where there is none."""
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, tz=timezone.utc)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"not a time: {seconds}") from error

@@ -1,42 +1,47 @@
-"""The spider that crawls forums, threads and comments through the client API."""
+"""The spider that crawls forums, threads and comments."""
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scrapy_redis.spiders import RedisSpider
 
 from tieba.cluster import Cluster
-from tieba.pages import Outcome, ThreadPage, follow_ups
-from tieba.records import Presence, Thread
-from tieba.requests import make_request, scope_of, target_of
-from tieba.seeds import Seed, SeedError, parse_seed, spider_seeds
+from tieba.pages import Fetch, ForumPage, Outcome, ThreadPage, extents, follow_ups, newest_reply, oldest_reply
+from tieba.records import Presence, Thread, Visit
+from tieba.requests import fetch_of, make_request, source_of
+from tieba.seeds import Seed, SeedError, make_seeds, parse_seeds
+from tieba.settling import settler_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Sequence
 
     from scrapy import Request
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
     from tieba.pages import Answer
-    from tieba.records import Storable
+    from tieba.records import Record, Storable
+    from tieba.storage import Known
+
+_SECOND = timedelta(seconds=1)
 
 
 class TiebaSpider(RedisSpider):  # type: ignore[misc]
     """Works on the crawl that all workers share, until it is finished.
 
-    `-a forum=NAME [-a pages=N]` and `-a threads=ID,ID` add seeds to those in `<job>:start_urls`.
+    Its arguments, e.g. `-a forum=聊天 -a pages=20`, are the keys of seeds (`tieba.seeds`); they add seeds to
+    those in `<job>:start_urls`.
     """
 
     name = "tieba"
 
-    def __init__(
-        self, forum: str | None = None, pages: str | None = None, threads: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.seeds: list[Seed] = spider_seeds(forum, pages, threads)
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__()
+        self.seeds: list[Seed] = make_seeds(arguments) if arguments else []
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> TiebaSpider:
@@ -51,19 +56,25 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
 
     def setup_redis(self, crawler: Crawler | None = None) -> None:
         """Leave start URLs to the scheduler, unless it is that of scrapy-redis."""
-        if Cluster.of(self.crawler).config.scheduler == "scrapy_redis":
+        if self.cluster.config.scheduler == "scrapy_redis":
             super().setup_redis(crawler)
         else:
-            self.redis_key = Cluster.of(self.crawler).job.start_urls
+            self.redis_key = self.cluster.job.start_urls
 
-    def make_request_from_data(self, data: bytes | str) -> Request:
-        """Turn an entry of start_urls into its first request; raises SeedError."""
-        seed = self._seed(data)
-        return make_request(seed.target, seed.scope, self.cluster.config, is_seed=True)
+    def make_request_from_data(self, data: bytes | str) -> list[Request]:
+        """Turn an entry of start_urls into its first requests; raises SeedError."""
+        return [
+            make_request(Fetch(seed.target, seed.scope), self.cluster.config, is_seed=True)
+            for seed in self.seeds_of(data)
+        ]
 
-    def seed_name(self, data: bytes | str) -> str:
-        """Give an entry of start_urls as it is told to people; raises SeedError."""
-        return str(self._seed(data))
+    @staticmethod
+    def seeds_of(data: bytes | str) -> list[Seed]:
+        """Understand an entry of start_urls; raises SeedError."""
+        try:
+            return parse_seeds(data.decode() if isinstance(data, bytes) else data)
+        except UnicodeDecodeError:
+            raise SeedError("seed is not UTF-8") from None
 
     async def start(self) -> AsyncIterator[Request]:
         """Add the seeds of the spider's arguments to those of all workers."""
@@ -72,29 +83,99 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         return
         yield  # an asynchronous generator is what Scrapy wants
 
-    def parse(self, response: Response, **kwargs: Any) -> Iterator[Storable | Request]:
-        """Yield the records of an answer, then the requests that follow from it."""
+    async def parse(self, response: Response, **kwargs: Any) -> AsyncIterator[Storable | Request]:
+        """Yield what an answer tells, then the requests that follow from it."""
         request = response.request
-        target = target_of(request) if request else None
-        if request is None or target is None:
+        fetch = fetch_of(request) if request else None
+        if request is None or fetch is None:
             raise ValueError(f"{response.url} was not requested for a target")
         answer: Answer = request.meta.pop("answer")
-        if isinstance(target, ThreadPage):
-            yield Presence(
-                collection=Thread.collection,
-                key_field=Thread.key_field,
-                key=target.thread_id,
-                gone=answer.outcome is Outcome.DELETED,
-            )
-        yield from answer.records()
-        if answer.outcome is Outcome.OK:
-            scope = scope_of(request)
-            for follow_up in follow_ups(target, answer, scope):
-                yield make_request(follow_up, scope, self.cluster.config)
+        unchanged, vanished = await self._compare(fetch, answer)
+        if isinstance(fetch.target, ThreadPage):
+            for told in self._thread_is_there(fetch, fetch.target, answer):
+                yield told
+        for record in _wanted(fetch, answer):
+            yield record
+        if answer.outcome is not Outcome.OK:
+            return
+        for extent in extents(fetch, answer):
+            yield extent
+        config = self.cluster.config
+        for follow_up in follow_ups(fetch, answer, source_of(config), unchanged=unchanged, vanished=vanished):
+            yield make_request(follow_up, config)
 
-    @staticmethod
-    def _seed(data: bytes | str) -> Seed:
-        try:
-            return parse_seed(data.decode() if isinstance(data, bytes) else data)
-        except UnicodeDecodeError:
-            raise SeedError("seed is not UTF-8") from None
+    def _thread_is_there(
+        self, fetch: Fetch, target: ThreadPage, answer: Answer
+    ) -> tuple[Presence | Visit, ...]:
+        gone = answer.outcome is Outcome.DELETED
+        presence = Presence(
+            collection=Thread.collection, key_field=Thread.key_field, key=target.thread_id, gone=gone
+        )
+        if target.page > 1:
+            return (presence,)
+        listed = fetch.listed
+        visit = Visit(
+            thread_id=target.thread_id,
+            crawl_id=settler_of(self.crawler).crawl_id,
+            scope=fetch.scope.left_out,
+            reply_count=listed.reply_count if listed else None,
+            last_reply_at=listed.last_reply_at if listed else None,
+        )
+        return presence, visit
+
+    async def _compare(self, fetch: Fetch, answer: Answer) -> tuple[set[int], set[int]]:
+        """Hold a list page against the store: which of its threads are unchanged, which are missing in it.
+
+        Only an update wants to know. Before the page's own records are stored, or it would be held against
+        itself.
+        """
+        if not (fetch.scope.update and isinstance(fetch.target, ForumPage) and answer.outcome is Outcome.OK):
+            return set(), set()
+        store = self.cluster.store
+        threads = {thread.thread_id: thread for thread in answer.threads}
+        known = await self.cluster.ask_store(lambda: store.known_threads(threads))
+        crawls = {visit.crawl_id for visit in known.values() if visit.crawl_id is not None}
+        finished = await self.cluster.ask_store(lambda: store.finished_crawls(crawls))
+        unchanged = {
+            thread_id
+            for thread_id, visit in known.items()
+            if visit.crawl_id in finished and _is_unchanged(threads[thread_id], visit, fetch)
+        }
+        oldest = oldest_reply(fetch, answer)
+        if answer.forum is None or oldest is None or fetch.scope.good:
+            return unchanged, set()
+        # Of what the page before this one ended with, its threads are no part any more: times are whole seconds.
+        forum_id, is_first = answer.forum.forum_id, fetch.after is None
+        if fetch.after is not None:
+            upto = datetime.fromtimestamp(fetch.after - 1, tz=timezone.utc)
+        else:
+            upto = None if fetch.scope.first_page == 1 else newest_reply(answer)
+        stored = await self.cluster.ask_store(
+            lambda: store.live_threads(forum_id, pinned=False, after=oldest - _SECOND, upto=upto)
+        )
+        if is_first and fetch.scope.first_page == 1:
+            stored |= await self.cluster.ask_store(lambda: store.live_threads(forum_id, pinned=True))
+        return unchanged, stored - threads.keys()
+
+
+def _is_unchanged(thread: Thread, visit: Known, fetch: Fetch) -> bool:
+    """Tell whether a list shows a thread as it did when it was fetched, and as much of it was."""
+    return (
+        thread.reply_count is not None
+        and (thread.reply_count, thread.last_reply_at) == (visit.reply_count, visit.last_reply_at)
+        and visit.scope in {"", fetch.scope.left_out}
+    )
+
+
+def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
+    """Leave out floors and comments that were not written within the scope's time, or are not wanted at all."""
+    scope = fetch.scope
+    if scope.since is None and scope.until is None and scope.comments:
+        return answer.records()
+    return dataclasses.replace(
+        answer,
+        posts=tuple(post for post in answer.posts if scope.is_within(post.created_at)),
+        comments=tuple(
+            comment for comment in answer.comments if scope.comments and scope.is_within(comment.created_at)
+        ),
+    ).records()

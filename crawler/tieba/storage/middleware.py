@@ -6,16 +6,14 @@ lose records.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, signals
 from scrapy.exceptions import CloseSpider
 
 from tieba.cluster import Cluster
-from tieba.records import RECORD_TYPES, Presence
+from tieba.records import RECORD_TYPES, Extent, Presence, Visit
 from tieba.settling import settler_of
 from tieba.storage import StoreError, StoreUnavailable
 
@@ -27,9 +25,7 @@ if TYPE_CHECKING:
 
     from tieba.records import Storable
 
-_STORABLE = (*RECORD_TYPES, Presence)
-_FIRST_WAIT_SECONDS = 0.2
-_LONGEST_WAIT_SECONDS = 5.0
+_STORABLE = (*RECORD_TYPES, Presence, Extent, Visit)
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +36,9 @@ class StorageMiddleware:
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._cluster = Cluster.of(crawler)
-        self._store = self._cluster.store
         self._wants_items = bool(
             crawler.settings.getdict("ITEM_PIPELINES") or crawler.settings.getdict("FEEDS")
         )
-        self._away_since: float | None = None
         crawler.signals.connect(self._open, signals.spider_opened)
 
     @classmethod
@@ -53,18 +47,11 @@ class StorageMiddleware:
         return cls(crawler)
 
     async def _open(self) -> None:
-        wait = _FIRST_WAIT_SECONDS
-        while True:
-            try:
-                await self._store.open()
-            except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
-                wait = await self._wait(wait, error)
-            except StoreError as error:
-                logger.error("%s", error)
-                raise CloseSpider("store") from None
-            else:
-                self._note_back()
-                return
+        try:
+            await self._cluster.ask_store(self._cluster.store.open)
+        except StoreError as error:
+            logger.error("%s", error)
+            raise CloseSpider("store") from None
 
     async def process_spider_output(
         self, response: Response, result: AsyncIterator[Any]
@@ -80,40 +67,24 @@ class StorageMiddleware:
             yield item
         if self._wants_items:
             for record in records:
-                if not isinstance(record, Presence):
+                if isinstance(record, RECORD_TYPES):
                     yield record
 
     async def _save(self, records: list[Storable], request: Request | None) -> bool:
-        """Store until it succeeds; False where the store refuses the records for good."""
-        wait = _FIRST_WAIT_SECONDS
-        while True:
-            try:
-                await self._store.save(records)
-            except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
-                if request is not None and not self._crawler.engine.running:
-                    # The worker stops: another one, or this one after its restart, does the request again.
-                    settler_of(self._crawler).put_back(request)
-                    return False
-                wait = await self._wait(wait, error)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
-                reason = f"not stored: {type(error).__name__}: {error}"
-                logger.error("%s: %s", request, reason)
-                if request is not None:
-                    settler_of(self._crawler).retry(request, reason)
-                return False
-            else:
-                self._note_back()
-                return True
-
-    async def _wait(self, seconds: float, error: StoreUnavailable) -> float:
-        """Wait for the store, and say so once; returns the seconds to wait the next time."""
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-            logger.warning("%s; waiting for it", error)
-        await asyncio.sleep(seconds)
-        return min(seconds * 2, _LONGEST_WAIT_SECONDS)
-
-    def _note_back(self) -> None:
-        if self._away_since is not None:
-            logger.info("The store answers again after %.0f s", time.monotonic() - self._away_since)
-            self._away_since = None
+        """Store until it succeeds; False where the request is settled without it."""
+        try:
+            await self._cluster.ask_store(
+                lambda: self._cluster.store.save(records), is_over=lambda: not self._crawler.engine.running
+            )
+        except StoreUnavailable:
+            # The worker stops: another one, or this one after its restart, does the request again.
+            if request is not None:
+                settler_of(self._crawler).put_back(request)
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
+            reason = f"not stored: {type(error).__name__}: {error}"
+            logger.error("%s: %s", request, reason)
+            if request is not None:
+                settler_of(self._crawler).retry(request, reason)
+            return False
+        return True

@@ -1,0 +1,73 @@
+"""Writes into the store how a crawl ended, for the updates that come after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from tieba.pages import Fetch, ForumPage
+from tieba.records import Crawl, Visit
+
+if TYPE_CHECKING:
+    from tieba.cluster import Cluster
+    from tieba.records import Storable
+
+_LONGEST_SECONDS = 30.0
+_BATCH = 500
+
+logger = logging.getLogger(__name__)
+
+
+async def note_end(cluster: Cluster) -> None:
+    """Store the record of a finished crawl; every worker does, and the same.
+
+    Threads of which a request was given up are marked as not fetched, so that the next update fetches them. If
+    nobody gets to it, that update trusts nothing of this crawl, and fetches its threads again.
+    """
+    try:
+        await asyncio.wait_for(_note(cluster), _LONGEST_SECONDS)
+    except Exception as error:  # noqa: BLE001 - the crawl itself is done
+        logger.warning("The end of the crawl is not recorded: %s: %s", type(error).__name__, error)
+
+
+async def _note(cluster: Cluster) -> None:
+    facts = await cluster.job.facts(0)
+    if facts.crawl.get("state") != "finished":
+        return
+    failed: set[int] = set()
+    async for letter in cluster.frontier.dead():
+        thread_id = _thread_of(letter.payload)
+        if thread_id is not None:
+            failed.add(thread_id)
+    records: list[Storable] = [Visit(thread_id=thread_id, crawl_id=None) for thread_id in sorted(failed)]
+    for start in range(0, len(records), _BATCH):
+        await cluster.store.save(records[start : start + _BATCH])
+    is_complete = not facts.requests.queued and not facts.requests.delayed
+    await cluster.store.save(
+        [
+            Crawl(
+                crawl_id=facts.crawl["id"],
+                seeds=facts.seeds,
+                started_at=_moment(facts.crawl.get("started_at")),
+                finished_at=_moment(facts.crawl.get("finished_at")) if is_complete else None,
+                requests=sum(facts.outcomes.values()),
+                failed=facts.requests.dead,
+            )
+        ]
+    )
+
+
+def _thread_of(payload: str) -> int | None:
+    """Give the thread that a dead letter is about."""
+    try:
+        target = Fetch.from_json(json.loads(payload)).target
+    except (ValueError, RecursionError):
+        return None
+    return None if isinstance(target, ForumPage) else target.thread_id
+
+
+def _moment(seconds: str | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(float(seconds), tz=timezone.utc)

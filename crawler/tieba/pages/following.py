@@ -1,0 +1,224 @@
+"""What follows from an answer: which requests come next, and what it proves gone."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import defaultdict
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from tieba.pages.targets import CommentPage, Fetch, ForumPage, Listed, ThreadComments, ThreadPage
+from tieba.records import Comment, Extent, Post
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from tieba.pages.answers import Answer
+    from tieba.pages.sources import Source
+    from tieba.pages.targets import Scope
+    from tieba.records import Thread
+
+# Pages that one answer asks for at most: a number that the site gets wrong must not fill the queue.
+MOST_PAGES_AT_ONCE = 500
+
+
+def follow_ups(
+    fetch: Fetch,
+    answer: Answer,
+    source: Source,
+    *,
+    unchanged: Collection[int] = (),
+    vanished: Collection[int] = (),
+) -> Iterator[Fetch]:
+    """Say what else has to be fetched after `answer` (outcome ok) came for `fetch`.
+
+    The first page of anything asks for its other pages at once, so that workers share them. Every page that
+    has a successor asks for it too: lists and threads grow while they are crawled, and deduplication drops the
+    rest. The length of a page says nothing, since pages in the middle of a list can be short. Updates go from
+    page to page instead, since each has to know where the one before ended.
+
+    `unchanged` threads of a list page are not fetched again. `vanished` ones should be in it but are not: their
+    own pages tell whether they are gone.
+    """
+    target = fetch.target
+    if isinstance(target, ForumPage):
+        yield from _after_list(fetch, target, answer, unchanged)
+        yield from (Fetch(ThreadPage(thread_id), fetch.scope.of_thread()) for thread_id in sorted(vanished))
+    elif isinstance(target, ThreadPage):
+        yield from _after_floors(fetch, target, answer, source)
+    elif isinstance(target, ThreadComments):
+        yield from _beyond_first_comments(fetch, target, answer, source)
+    else:
+        after = _largest_key(fetch, answer) if fetch.scope.update else None
+        for page in _more_pages(target.page, answer, is_chain=fetch.scope.update):
+            yield dataclasses.replace(fetch, target=dataclasses.replace(target, page=page), after=after)
+
+
+def extents(fetch: Fetch, answer: Answer) -> Iterator[Extent]:
+    """Say what an answer (outcome ok) proves gone; only updates read pages in the order that this needs."""
+    scope, target = fetch.scope, fetch.target
+    if not scope.update or scope.starter:
+        return
+    after = fetch.after or 0
+    if isinstance(target, ThreadPage):
+        keys = tuple(post.post_id for post in answer.posts)
+        upto = max(keys, default=after) if _has_next(target.page, answer) else None
+        yield _extent(Post, target.thread_id, after, upto, keys)
+        if scope.comments:
+            yield from _extents_of_inline_comments(answer)
+    elif isinstance(target, ThreadComments):
+        first = _by_post(answer)
+        for post_id, count in answer.comment_counts.items():
+            if len(first[post_id]) >= count:
+                yield _extent(Comment, post_id, 0, None, tuple(first[post_id]))
+    elif isinstance(target, CommentPage):
+        keys = tuple(comment.comment_id for comment in answer.comments)
+        upto = max(keys, default=after) if _has_next(target.page, answer) else None
+        yield _extent(Comment, target.post_id, after, upto, keys)
+
+
+def oldest_reply(fetch: Fetch, answer: Answer) -> datetime | None:
+    """Give the oldest reply of the list pages up to this one; pinned threads are out of the list's order."""
+    replies = [int(at.timestamp()) for thread in answer.threads if (at := _place(thread)) is not None]
+    if fetch.after is not None:
+        replies.append(fetch.after)
+    return datetime.fromtimestamp(min(replies), tz=timezone.utc) if replies else None
+
+
+def newest_reply(answer: Answer) -> datetime | None:
+    """Give the newest reply of a list page."""
+    return max((at for thread in answer.threads if (at := _place(thread)) is not None), default=None)
+
+
+def _after_list(
+    fetch: Fetch, target: ForumPage, answer: Answer, unchanged: Collection[int]
+) -> Iterator[Fetch]:
+    scope = fetch.scope
+    oldest = oldest_reply(fetch, answer) if scope.update else None
+    if not _is_before(scope, answer):
+        for page in _more_pages(
+            target.page,
+            answer,
+            first=scope.first_page,
+            limit=scope.last_page,
+            is_chain=scope.update or scope.since is not None,
+        ):
+            after = None if oldest is None else int(oldest.timestamp())
+            yield Fetch(ForumPage(target.forum, page), scope, after=after)
+    of_thread = scope.of_thread()
+    for thread in answer.threads:
+        is_old = scope.since is not None and thread.last_reply_at and thread.last_reply_at < scope.since
+        is_new = scope.until is not None and thread.created_at and thread.created_at >= scope.until
+        if not (is_old or is_new or thread.thread_id in unchanged):
+            listed = Listed(thread.reply_count, thread.last_reply_at)
+            yield Fetch(ThreadPage(thread.thread_id), of_thread, listed)
+
+
+def _after_floors(fetch: Fetch, target: ThreadPage, answer: Answer, source: Source) -> Iterator[Fetch]:
+    scope = fetch.scope
+    after = _largest_key(fetch, answer) if scope.update else None
+    for page in _more_pages(target.page, answer, is_chain=scope.update):
+        yield Fetch(ThreadPage(target.thread_id, page), scope, after=after)
+    if not scope.comments:
+        return
+    if not source.has_inline_comments:
+        if any(post.comment_count for post in answer.posts):
+            yield Fetch(ThreadComments(target.thread_id, target.page), scope)
+        return
+    inline = _by_post(answer)
+    for post in answer.posts:
+        count = post.comment_count or 0
+        if count > len(inline[post.post_id]):
+            yield from _comment_pages(fetch, target.thread_id, post.post_id, 1, count, source)
+
+
+def _beyond_first_comments(
+    fetch: Fetch, target: ThreadComments, answer: Answer, source: Source
+) -> Iterator[Fetch]:
+    first = _by_post(answer)
+    for post_id, count in answer.comment_counts.items():
+        have = len(first[post_id])
+        if count > have:
+            # What came makes up the first page, unless fewer came than a page has. An update needs them all.
+            is_whole_page = have >= source.comments_per_page and not fetch.scope.update
+            yield from _comment_pages(
+                fetch, target.thread_id, post_id, 2 if is_whole_page else 1, count, source
+            )
+
+
+def _comment_pages(
+    fetch: Fetch, thread_id: int, post_id: int, first: int, count: int, source: Source
+) -> Iterator[Fetch]:
+    last = math.ceil(count / source.comments_per_page)
+    last = first if fetch.scope.update else min(last, MOST_PAGES_AT_ONCE)
+    for page in range(first, last + 1):
+        yield Fetch(CommentPage(thread_id, post_id, page), fetch.scope)
+
+
+def _more_pages(
+    current: int, answer: Answer, *, first: int = 1, limit: int | None = None, is_chain: bool = False
+) -> range:
+    """Give the numbers of the pages to ask for."""
+    last = answer.page.last if answer.page and answer.page.last else current
+    is_first = (current - first) % MOST_PAGES_AT_ONCE == 0
+    end = min(last, current + MOST_PAGES_AT_ONCE) if is_first and not is_chain else current
+    if _has_next(current, answer):
+        end = max(end, current + 1)
+    if limit is not None:
+        end = min(end, limit)
+    return range(current + 1, end + 1)
+
+
+def _has_next(current: int, answer: Answer) -> bool:
+    """Tell whether a page has a successor; one without content, past the end, has none."""
+    has_content = bool(answer.threads or answer.posts or answer.comments)
+    last = answer.page.last if answer.page and answer.page.last else current
+    return (answer.has_more or last > current) and (has_content or current <= 1 or current < last)
+
+
+def _is_before(scope: Scope, answer: Answer) -> bool:
+    """Tell whether a list page and all that follow it are older than the scope."""
+    newest = newest_reply(answer)
+    return scope.since is not None and newest is not None and newest < scope.since
+
+
+def _place(thread: Thread) -> datetime | None:
+    """Give the time by which lists are sorted."""
+    return None if thread.is_pinned else thread.last_reply_at
+
+
+def _largest_key(fetch: Fetch, answer: Answer) -> int:
+    keys = [post.post_id for post in answer.posts] if isinstance(fetch.target, ThreadPage) else []
+    if isinstance(fetch.target, CommentPage):
+        keys = [comment.comment_id for comment in answer.comments]
+    return max([fetch.after or 0, *keys])
+
+
+def _extents_of_inline_comments(answer: Answer) -> Iterator[Extent]:
+    """Give those of floors whose comments all came along."""
+    inline = _by_post(answer)
+    for post in answer.posts:
+        if post.comment_count is not None and len(inline[post.post_id]) >= post.comment_count:
+            yield _extent(Comment, post.post_id, 0, None, tuple(inline[post.post_id]))
+
+
+def _by_post(answer: Answer) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for comment in answer.comments:
+        if comment.post_id is not None:
+            found[comment.post_id].append(comment.comment_id)
+    return found
+
+
+def _extent(
+    kind: type[Post | Comment], parent: int, after: int, upto: int | None, keys: tuple[int, ...]
+) -> Extent:
+    return Extent(
+        collection=kind.collection,
+        parent_field="thread_id" if kind is Post else "post_id",
+        parent=parent,
+        after=after,
+        upto=upto,
+        keys=keys,
+    )
