@@ -48,7 +48,7 @@ def setting_errors(
     variable, `shared` holds specifications of variables without a role's prefix.
     """
     options = dict(shared)
-    prefixes = []
+    prefixes = ["tieba_"]
     for file in sorted(Path(roles_dir).glob("*/meta/argument_specs.yml")):
         prefixes.append(file.parents[1].name + "_")
         for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"].values():
@@ -70,28 +70,44 @@ def setting_errors(
 
 def _error(name: str, value: Any, option: Mapping[str, Any], limits: Mapping[str, list[float]]) -> str | None:
     shown = "(not shown)" if option.get("no_log") else repr(value)
-    fits, expected = _TYPES[option.get("type", "str")]
-    if choices := option.get("choices"):
-        expected = " or ".join(str(choice) for choice in choices)
+    kind = option.get("type", "str")
+    fits, expected = _TYPES[kind]
+    choices = option.get("choices")
+    if choices and kind == "list":
+        expected = f"a list of one or several of {', '.join(choices)}, such as [{choices[0]}]"
+        values = value if fits(value) else [_MISSING]
+    elif choices:
+        expected, values = " or ".join(str(choice) for choice in choices), [value]
     if name in limits:
         low, high = limits[name]
         expected += f" from {low} to {high}"
     wrong = f"{name} is {shown}: it must be {expected}"
-    if not fits(value) or (choices and value not in choices):
+    if not fits(value) or (choices and not (values and set(values) <= set(choices))):
         return wrong
     if name in limits and not limits[name][0] <= float(value) <= limits[name][1]:
         return wrong
-    if option.get("type") == "list" and option.get("elements") == "dict":
+    if kind == "list":
         for item in value:
-            fields = option.get("options", {})
-            if not isinstance(item, Mapping):
-                return f"{name} holds {item!r}: each entry must be a dictionary with {', '.join(fields)}"
-            for key, field in fields.items():
-                entry = item.get(key, _MISSING)
-                if entry is _MISSING and field.get("required"):
-                    return f"{name} holds an entry without {key}: each one needs {', '.join(fields)}"
-                if entry is not _MISSING and (error := _error(key, entry, field, limits)):
-                    return f"{name}: {error}"
+            if error := _item_error(name, item, option, limits):
+                return error
+    return None
+
+
+def _item_error(
+    name: str, item: Any, option: Mapping[str, Any], limits: Mapping[str, list[float]]
+) -> str | None:
+    """Return what is wrong with one entry of the list `name`."""
+    fields = option.get("options", {})
+    if option.get("elements") != "dict":
+        fits, expected = _TYPES[option.get("elements", "str")]
+        return None if fits(item) else f"{name} holds {item!r}: each entry must be {expected}"
+    if not isinstance(item, Mapping):
+        return f"{name} holds {item!r}: each entry must be a dictionary with {', '.join(fields)}"
+    for key, entry in item.items():
+        if key not in fields:
+            return f"{name} holds an entry with the key {key!r}: known are {', '.join(fields)}"
+        if error := _error(key, entry, fields[key], limits):
+            return f"{name}: {error}"
     return None
 
 
@@ -122,16 +138,18 @@ def group_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], t
 
 
 def job_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
-    """Return one line for each thing by which Redis would refuse the crawler its keys.
+    """Return one line for each thing that master and slaves have to agree on, and do not.
 
-    The master gives the crawler's user the keys of one job, and what the chosen scheduler calls.
+    The master's Redis gives the crawler's user the keys of one job, and what the chosen scheduler calls; its
+    stores have to be those that the slaves write to.
     """
     masters, slaves = groups.get("master", []), groups.get("slaves", [])
     if not masters:
         return []
     errors = []
     ours = hostvars[masters[0]]
-    for name, default in (("crawler_job", "tieba"), ("crawler_scheduler", "frontier")):
+    shared = {"crawler_job": "tieba", "crawler_scheduler": "frontier", "crawler_storage": ["mongodb"]}
+    for name, default in shared.items():
         value = ours.get(name, default)
         for host in slaves:
             other = hostvars[host].get(name, default)
@@ -149,6 +167,88 @@ def job_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> 
             "leave redis_crawler_prefix out, it follows crawler_job"
         )
     return errors
+
+
+def storage_errors(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
+    """Return one line for each thing that cannot be kept, found again, or put where it shall be."""
+    errors: dict[str, None] = {}
+    for host in hosts:
+        variables = hostvars[host]
+        stores = variables.get("crawler_storage", ["mongodb"])
+        if not isinstance(stores, list):  # told by setting_errors
+            continue
+        if len(set(stores)) < len(stores):
+            errors[f"crawler_storage is {stores}: name each store once"] = None
+        if not set(stores) & _INDEXED:
+            if schedule := variables.get("crawler_schedule"):
+                errors[f"crawler_schedule is {schedule!r}, but {_no_index(stores)}"] = None
+            if any(_truth(seed.get("update")) for seed in _seeds(variables)):
+                errors[f"crawler_seeds has a seed with update, but {_no_index(stores)}"] = None
+        if _truth(variables.get("crawler_pictures")) and (error := _pictures_error(variables)):
+            errors[error] = None
+    return list(errors)
+
+
+_INDEXED = {"mongodb", "mysql"}
+# The service's sandbox shows it other folders there, or none.
+_HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/run/user", "/dev", "/proc", "/sys")  # noqa: S108
+
+
+def _no_index(stores: list[str]) -> str:
+    return f"crawler_storage is {stores}: only mongodb and mysql can tell what has changed; add one of them"
+
+
+def _pictures_error(variables: Mapping[str, Any]) -> str | None:
+    store = str(variables.get("crawler_pictures_store", "/var/lib/tieba/pictures"))
+    wrong = f"crawler_pictures_store is {store!r}"
+    if store.startswith("s3://"):
+        if not re.fullmatch(r"s3://[^/]+/.*", store):
+            return f"{wrong}: it must be a bucket and a folder in it, such as s3://bucket/pictures/"
+        endpoint = str(variables.get("crawler_pictures_s3_endpoint", ""))
+        if not re.fullmatch(r"https?://[^/\s]+/?", endpoint):
+            return (
+                f"{wrong}, but crawler_pictures_s3_endpoint is {endpoint!r}: "
+                "give the store's address, such as https://s3.example.com"
+            )
+    elif not store.startswith("/"):
+        return f"{wrong}: it must be a whole path, such as /srv/pictures, or s3://bucket/folder/"
+    elif any(f"{store}/".startswith(f"{folder}/") for folder in _HIDDEN):
+        return f"{wrong}: the service's sandbox hides that folder; use another one, such as /srv/pictures"
+    return None
+
+
+def seed_errors(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
+    """Return one line for each seed that says not what to crawl, or list pages that cannot be meant."""
+    errors: dict[str, None] = {}
+    for host in hosts:
+        variables = hostvars[host]
+        for seed in _seeds(variables):
+            if not any(seed.get(key) for key in ("forum", "forums", "threads")):
+                errors[f"crawler_seeds holds {dict(seed)}: each seed needs forum, forums or threads"] = None
+            if "pages" in seed and (error := _pages_error(seed["pages"])):
+                errors[f"crawler_seeds: pages is {error}"] = None
+        if "crawler_pages" in variables and (error := _pages_error(variables["crawler_pages"])):
+            errors[f"crawler_pages is {error}"] = None
+    return list(errors)
+
+
+def _pages_error(pages: Any) -> str | None:
+    numbers = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", str(pages).strip())
+    if numbers and 1 <= int(numbers[1]) <= int(numbers[2] or _MOST_PAGES) <= _MOST_PAGES:
+        return None
+    return f"{pages!r}: it must be a number of list pages, such as 20, or a range of them, such as 3-7"
+
+
+_MOST_PAGES = 100_000
+
+
+def _seeds(variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    seeds = variables.get("crawler_seeds", [])
+    return [seed for seed in seeds if isinstance(seed, Mapping)] if isinstance(seeds, list) else []
+
+
+def _truth(value: Any) -> bool:
+    return str(value).lower() in {"true", "yes", "on", "1"}
 
 
 def file_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], folders: Iterable[str]) -> list[str]:
@@ -211,7 +311,12 @@ def machine_errors(
                 owner = node["listeners"].get(str(port))
                 if owner and owner != unit:
                     errors.append(f"{host}: port {port} is taken by {owner}: stop it, or set {variable}")
-        if host in groups.get("master", []) and not node["avx"]:
+        if variables.get("__preflight_calendar", {}).get("rc"):
+            errors.append(
+                f"crawler_schedule is {variables['crawler_schedule']!r}: systemd knows no such time; use one "
+                "such as daily or Mon 04:00 (systemd-analyze calendar says what a time means)"
+            )
+        if needs["avx"] and host in groups.get("master", []) and not node["avx"]:
             errors.append(
                 f"{host} has a processor without AVX, which MongoDB needs: use another machine or CPU model"
             )
@@ -232,6 +337,8 @@ class FilterModule:
             "setting_errors": setting_errors,
             "group_errors": group_errors,
             "job_errors": job_errors,
+            "storage_errors": storage_errors,
+            "seed_errors": seed_errors,
             "file_errors": file_errors,
             "machine_errors": machine_errors,
         }
