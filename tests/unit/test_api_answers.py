@@ -1,16 +1,44 @@
-"""What answers of the client API mean: invented data with the real field names."""
+"""What answers of the client API mean, in both of its forms: invented data with the real field names."""
 
 import json
 from datetime import datetime, timezone
 
-from tieba.pages import CommentPage, ForumPage, Outcome, Page, ThreadPage, api
+import pytest
+from google.protobuf.json_format import ParseDict
+
+from clientapi import messages_pb2
+from tieba.pages import CommentPage, ForumPage, Outcome, Page, ThreadPage
+from tieba.pages.client import ClientApi
 from tieba.records import Comment, Forum, Post, Thread, User
+
+API = ClientApi()
 
 FORUM = {"id": 59099, "name": "聊天", "member_num": "1200", "thread_num": 300, "post_num": 9000}
 
 
-def read(payload, **kwargs):
-    return api.read(json.dumps(payload).encode(), **kwargs)
+MESSAGES = {
+    "thread_list": messages_pb2.FrsPageResIdl,
+    "post_list": messages_pb2.PbPageResIdl,
+    "subpost_list": messages_pb2.PbFloorResIdl,
+}
+
+
+def as_json(payload):
+    return json.dumps(payload).encode()
+
+
+def as_protobuf(payload):
+    (message,) = (message() for name, message in MESSAGES.items() if name in payload)
+    error = {"errorno": payload["error_code"], "errmsg": payload.get("error_msg", "")}
+    ParseDict({"error": error, "data": payload}, message, ignore_unknown_fields=True)
+    return message.SerializeToString()
+
+
+both_forms = pytest.mark.parametrize("encode", [as_json, as_protobuf])
+
+
+def read(payload, encode=as_json, **kwargs):
+    return API.read(encode(payload), **kwargs)
 
 
 def forum_answer(*threads, users=(), **page):
@@ -46,7 +74,8 @@ def comment(content):
     return found
 
 
-def test_forum_page():
+@both_forms
+def test_forum_page(encode):
     answer = read(
         forum_answer(
             {
@@ -62,7 +91,8 @@ def test_forum_page():
                 "author_id": 5,
             },
             users=[{"id": 5, "name": "甲", "name_show": "甲甲", "portrait": "tb.1.x?t=3"}],
-        )
+        ),
+        encode,
     )
     assert (answer.outcome, answer.kind) == (Outcome.OK, "forum")
     assert answer.forum == Forum(
@@ -108,7 +138,8 @@ def test_thread_page_counts_floor_1_among_its_replies():
     assert read(thread_answer(reply_num=0)).thread.reply_count == 0
 
 
-def test_thread_page_with_inline_comments():
+@both_forms
+def test_thread_page_with_inline_comments(encode):
     floor = {
         "id": "70",
         "floor": 2,
@@ -121,7 +152,8 @@ def test_thread_page_with_inline_comments():
             "sub_post_list": [{"id": 90, "author_id": 5, "content": [{"type": 0, "text": "嗯"}]}],
         },
     }
-    answer = read(thread_answer(floor, users=[{"id": 5, "name": "甲", "ip_address": "广东"}]))
+    answer = read(thread_answer(floor, users=[{"id": 5, "name": "甲", "ip_address": "广东"}]), encode)
+    assert answer.thread == Thread(thread_id=7, forum_id=59099, title="题", reply_count=2, first_post_id=70)
     assert answer.posts == (
         Post(
             post_id=70,
@@ -151,16 +183,18 @@ def test_floors_without_an_id_are_advertisements():
     assert read(thread_answer({"content": []}, {"id": 0}, {"id": 70})).posts[0].post_id == 70
 
 
-def test_author_without_an_id_is_known_by_portrait():
+@both_forms
+def test_author_without_an_id_is_known_by_portrait(encode):
     author = {"id": 0, "name": "", "name_show": "180.110.125.*", "portrait": "tb.1.y"}
-    answer = read(thread_answer({"id": 70, "author_id": 0, "author": author}))
+    answer = read(thread_answer({"id": 70, "author_id": 0, "author": author}), encode)
     assert (answer.posts[0].author_id, answer.posts[0].author_name) == (None, "180.110.125.*")
     assert User(nickname="180.110.125.*", portrait="tb.1.y") in answer.users
 
 
-def test_author_with_a_nickname_only():
+@both_forms
+def test_author_with_a_nickname_only(encode):
     users = [{"id": 5, "name": "-", "name_show": "贴吧用户_1"}]
-    answer = read(forum_answer({"id": 7, "author_id": 5}, users=users))
+    answer = read(forum_answer({"id": 7, "author_id": 5}, users=users), encode)
     assert answer.threads[0].author_name == "贴吧用户_1"
     assert answer.users == (User(user_id=5, nickname="贴吧用户_1"),)
 
@@ -207,24 +241,82 @@ def test_comment_without_addressee_keeps_its_text():
         assert (found.reply_to_name, found.text) == (None, words)
 
 
-def test_comment_page_belongs_to_its_target():
-    payload = {
-        "error_code": 0,
-        "page": {"current_page": "1", "total_page": "2"},
-        "subpost_list": [
-            {"id": "90", "time": "1700000000", "author": {"id": 5, "name": "甲"}, "content": []}
-        ],
-    }
-    answer = read(payload, target=CommentPage(7, 70))
+COMMENTS = {
+    "error_code": 0,
+    "page": {"current_page": "1", "total_page": "2"},
+    "thread": {"id": "7"},
+    "post": {"id": "70"},
+    "subpost_list": [{"id": "90", "time": "1700000000", "author": {"id": 5, "name": "甲"}, "content": []}],
+}
+
+
+@both_forms
+def test_comment_page(encode):
+    answer = read(COMMENTS, encode)
     assert (answer.kind, answer.page) == ("comments", Page(1, 2))
     (found,) = answer.comments
     assert (found.comment_id, found.post_id, found.thread_id, found.author_name) == (90, 70, 7, "甲")
 
 
-def test_answer_of_another_kind_than_asked_for_is_unknown():
-    answer = read(forum_answer(), target=ThreadPage(7))
+def test_comment_page_belongs_to_its_target():
+    answer = read({"error_code": 0, "page": {}, "subpost_list": [{"id": 90}]}, target=CommentPage(7, 70))
+    assert (answer.comments[0].post_id, answer.comments[0].thread_id) == (70, 7)
+
+
+@both_forms
+@pytest.mark.parametrize(
+    ("payload", "target"),
+    [
+        (forum_answer(), ThreadPage(7)),
+        (forum_answer(), CommentPage(7, 70)),
+        (thread_answer(), ForumPage("聊天")),
+        (thread_answer(), ThreadPage(8)),
+        (COMMENTS, ThreadPage(7)),
+        (COMMENTS, CommentPage(7, 71)),
+    ],
+)
+def test_answer_to_another_question_is_unknown(payload, target, encode):
+    answer = read(payload, encode, target=target)
     assert answer.outcome is Outcome.UNKNOWN
-    assert "forum" in answer.error
+    assert answer.error
+
+
+@both_forms
+def test_thread_without_a_title_is_called_by_its_first_words(encode):
+    words = [{"type": 0, "text": "一" * 29 + "\n二三"}]
+    listed = {"id": 7, "title": "", "abstract": words, "first_post_content": words}
+    assert read(forum_answer(listed), encode).threads[0].title == "一" * 29
+    floor = {"id": 70, "floor": 1, "content": words}
+    assert read(thread_answer(floor, title=""), encode).thread.title == "一" * 29
+    assert read(thread_answer({**floor, "floor": 31}, title=""), encode).thread.title is None
+
+
+def test_protobuf_leaves_zeros_out():
+    payload = forum_answer({"id": 7}, current_page=0, page_size=100)
+    answer = read({**payload, "forum": {"id": 1}}, as_protobuf)
+    (thread,) = answer.threads
+    assert (thread.is_pinned, thread.is_good, thread.reply_count) == (False, False, 0)
+    assert (thread.author_id, thread.title, thread.created_at) == (None, None, None)
+    assert (answer.forum, answer.page) == (Forum(forum_id=1), Page(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [(4, Outcome.DELETED), (239103, Outcome.RATE_LIMITED), (110001, Outcome.REFUSED), (-1, Outcome.REFUSED)],
+)
+@pytest.mark.parametrize("target", [None, ThreadPage(7)])
+def test_protobuf_error(code, outcome, target):
+    message = messages_pb2.PbPageResIdl(error={"errorno": code, "errmsg": "该贴已被删除"})
+    answer = API.read(message.SerializeToString(), target=target)
+    assert answer.outcome is outcome
+    assert "该贴已被删除" in answer.error
+
+
+@both_forms
+def test_broken_answer_is_unknown_whatever_people_wrote_in_it(encode):
+    body = encode(thread_answer({"id": 70, "content": [{"type": 0, "text": "该贴已被删除 百度安全验证"}]}))
+    for part in (body[:-1], body[1:], body + b"\x07", body[: len(body) // 2]):
+        assert API.read(part, target=ThreadPage(7)).outcome is Outcome.UNKNOWN
 
 
 def test_success_without_the_content_is_unknown():
@@ -232,8 +324,13 @@ def test_success_without_the_content_is_unknown():
         assert read(payload, target=ForumPage("聊天")).outcome is Outcome.UNKNOWN
 
 
+def test_stray_bytes_do_not_cost_the_answer():
+    body = as_json(forum_answer({"id": 7, "title": "a?b"})).replace(b"a?b", b"a\xff\x01b")
+    assert API.read(b"\xef\xbb\xbf" + body).threads[0].title == "a\ufffd\x01b"
+
+
 def test_lone_surrogates_do_not_reach_the_store():
-    answer = api.read(
+    answer = API.read(
         b'{"error_code":0,"forum":{"id":1},"page":{},"thread_list":[{"id":7,"title":"a\\ud800b"}]}'
     )
     assert answer.threads[0].title == "a?b"

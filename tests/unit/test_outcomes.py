@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from tieba.pages import Outcome, api
+from tieba.pages import Outcome
+from tieba.pages.client import ClientApi
 
 API = "http://tiebac.baidu.com/c/f/frs/page"
 
 
 def outcome(body=b"", **kwargs):
-    return api.read(body, **kwargs).outcome
+    return ClientApi().read(body, **kwargs).outcome
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def outcome(body=b"", **kwargs):
     ],
 )
 def test_error_codes(code, message, expected):
-    answer = api.read(json.dumps({"error_code": code, "error_msg": message}).encode())
+    answer = ClientApi().read(json.dumps({"error_code": code, "error_msg": message}).encode())
     assert answer.outcome is expected
     assert message in answer.error
 
@@ -53,13 +54,13 @@ def test_redirect_to_a_captcha():
 
 
 def test_any_other_redirect_is_unknown():
-    answer = api.read(b"", status=301, headers={"location": "https://tieba.baidu.com/"})
+    answer = ClientApi().read(b"", status=301, headers={"location": "https://tieba.baidu.com/"})
     assert answer.outcome is Outcome.UNKNOWN
     assert "https://tieba.baidu.com/" in answer.error
 
 
 def test_too_many_requests_says_when_to_come_back():
-    answer = api.read(b"", status=429, headers={"retry-after": "30"})
+    answer = ClientApi().read(b"", status=429, headers={"retry-after": "30"})
     assert (answer.outcome, answer.retry_after) == (Outcome.RATE_LIMITED, 30.0)
 
 
@@ -97,6 +98,6 @@ def test_words_of_users_in_an_answer_mean_nothing():
     ],
 )
 def test_what_is_not_recognised_is_unknown_with_a_reason(body, status):
-    answer = api.read(body, status=status, url=API)
+    answer = ClientApi().read(body, status=status, url=API)
     assert answer.outcome is Outcome.UNKNOWN
     assert answer.error

@@ -54,17 +54,26 @@ def classify(status: int, url: str | None, headers: Mapping[str, str], body: byt
         return Outcome.RATE_LIMITED, "HTTP 429"
     if isinstance(payload, dict):
         return _classify_json(status, payload)
+    if not _is_markup(body):
+        # What people wrote in an answer that is broken must not pass for the site's own words.
+        found = f"{len(body)} bytes of no known form" if body.strip() else "empty body"
+        return Outcome.UNKNOWN, f"HTTP {status}, {found}"
     return _classify_page(status, url, body)
 
 
 def decode(body: bytes) -> Any:
     """Give the JSON value of a body, or None where it is not JSON."""
-    if body[:1] == b"<":
+    if _is_markup(body):
         return None
     try:
-        return json.loads(body)
+        # Names and texts can hold bytes of another encoding and control characters.
+        return json.loads(body.decode("utf-8-sig", "replace"), strict=False)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_markup(body: bytes) -> bool:
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -136,9 +145,7 @@ def _classify_page(status: int, url: str | None, body: bytes) -> Verdict:
             return Outcome.RATE_LIMITED, "page 贴吧404 in place of an API answer"
         if path.startswith("/p/"):
             return Outcome.DELETED, "page 贴吧404 in place of a thread"
-    if not body.strip():
-        return Outcome.UNKNOWN, f"HTTP {status}, empty body"
-    shown = f"titled {title.decode(errors='replace')!r}" if title else f"of {len(body)} bytes, not JSON"
+    shown = f"titled {title.decode(errors='replace')!r}" if title else f"of {len(body)} bytes"
     return Outcome.UNKNOWN, f"HTTP {status}, page {shown}"
 
 

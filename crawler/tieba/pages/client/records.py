@@ -1,0 +1,212 @@
+"""Records out of an answer's payload: the JSON form's object, or what protobuf was decoded into."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tieba.pages.answers import Answer, Outcome, Page
+from tieba.pages.client.content import addressed_content, content
+from tieba.pages.client.users import Users
+from tieba.pages.values import flag, identifier, integer, mapping, name, rows, text, time
+from tieba.records import Comment, Forum, Post, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tieba.pages.targets import Target
+
+_PROMOTION_ID = 1  # the "thread" by which a forum looks for moderators
+_TITLE_LENGTH = 30  # characters, as web pages cut a title that they make of a text
+
+
+def read_records(kind: str, payload: dict[str, Any], target: Target | None) -> Answer:
+    """Read an answer of a kind that `kind_of_payload` told."""
+    if kind == "forum":
+        return _read_forum(payload)
+    if kind == "thread":
+        return _read_thread(payload)
+    return _read_comments(payload, target)
+
+
+def kind_of_payload(payload: dict[str, Any]) -> str | None:
+    """Tell of what kind an answer is; None for one that holds nothing that was asked for."""
+    if "subpost_list" in payload:
+        return "comments"
+    if "post_list" in payload and identifier(mapping(payload.get("thread")).get("id")):
+        return "thread"
+    if "thread_list" in payload and identifier(mapping(payload.get("forum")).get("id")):
+        return "forum"
+    return None
+
+
+def other_subject(payload: dict[str, Any], target: Target | None) -> str | None:
+    """Name the thread or post that an answer is about, where it is not the one that was asked for."""
+    for field, wanted in (
+        ("thread", getattr(target, "thread_id", None)),
+        ("post", getattr(target, "post_id", None)),
+    ):
+        found = identifier(mapping(payload.get(field)).get("id"))
+        if found and wanted and found != wanted:
+            return f"{field} {found}"
+    return None
+
+
+def _read_forum(payload: dict[str, Any]) -> Answer:
+    users = Users(payload)
+    forum = _forum(payload)
+    threads = {}
+    for row in rows(payload.get("thread_list")):
+        thread_id = identifier(row.get("tid")) or identifier(row.get("id"))
+        if thread_id is None or thread_id == _PROMOTION_ID:
+            continue
+        author = users.author(row)
+        threads[thread_id] = Thread(
+            thread_id=thread_id,
+            forum_id=identifier(row.get("fid")) or (forum.forum_id if forum else None),
+            title=text(row.get("title")) or _opening(row.get("first_post_content") or row.get("abstract")),
+            author_id=author.user_id,
+            author_name=author.name,
+            reply_count=integer(row.get("reply_num")),
+            first_post_id=identifier(row.get("first_post_id")),
+            is_pinned=flag(row.get("is_top")),
+            is_good=flag(row.get("is_good")),
+            created_at=time(row.get("create_time")),
+            last_reply_at=time(row.get("last_time_int")),
+        )
+    page, has_more = _page(payload)
+    return Answer(
+        outcome=Outcome.OK,
+        kind="forum",
+        forum=forum,
+        page=page,
+        has_more=has_more,
+        threads=tuple(threads.values()),
+        users=users.seen(),
+    )
+
+
+def _read_thread(payload: dict[str, Any]) -> Answer:
+    users = Users(payload)
+    forum = _forum(payload)
+    forum_id = forum.forum_id if forum else None
+    row = mapping(payload.get("thread"))
+    thread_id = identifier(row.get("id")) or 0  # kind_of_payload() has seen to it that there is one
+    replies = integer(row.get("reply_num"))
+    author = users.author(row)
+    floors = rows(payload.get("post_list"))
+    first = next((floor.get("content") for floor in floors if integer(floor.get("floor")) == 1), None)
+    thread = Thread(
+        thread_id=thread_id,
+        forum_id=forum_id,
+        title=text(row.get("title")) or _opening(first),
+        author_id=author.user_id,
+        author_name=author.name,
+        # Counts floor 1 here, unlike in lists; what pages show is one less.
+        reply_count=None if replies is None else max(replies - 1, 0),
+        first_post_id=identifier(row.get("post_id")) or identifier(row.get("first_post_id")),
+        created_at=time(row.get("create_time")),
+    )
+    posts = {}
+    comments: dict[int, Comment] = {}
+    for floor in floors:
+        post_id = identifier(floor.get("id"))
+        if post_id is None:  # an advertisement
+            continue
+        author = users.author(floor)
+        body, images = content(floor.get("content"))
+        posts[post_id] = Post(
+            post_id=post_id,
+            thread_id=thread_id,
+            forum_id=forum_id,
+            floor=integer(floor.get("floor")),
+            author_id=author.user_id,
+            author_name=author.name,
+            text=body,
+            images=images,
+            created_at=time(floor.get("time")),
+            comment_count=integer(floor.get("sub_post_number")),
+            client=name(floor.get("client")),
+            ip_place=author.ip_place,
+        )
+        inline = floor.get("sub_post_list")
+        if isinstance(inline, dict) and "sub_post_list" in inline:
+            inline = inline["sub_post_list"]
+        for comment in _comments(inline, users, post_id, thread_id):
+            comments[comment.comment_id] = comment
+    page, has_more = _page(payload)
+    return Answer(
+        outcome=Outcome.OK,
+        kind="thread",
+        forum=forum,
+        thread=thread,
+        page=page,
+        has_more=has_more,
+        posts=tuple(posts.values()),
+        comments=tuple(comments.values()),
+        users=users.seen(),
+    )
+
+
+def _read_comments(payload: dict[str, Any], target: Target | None) -> Answer:
+    users = Users(payload)
+    post_id = identifier(mapping(payload.get("post")).get("id")) or getattr(target, "post_id", None)
+    thread_id = identifier(mapping(payload.get("thread")).get("id")) or getattr(target, "thread_id", None)
+    comments = {
+        row.comment_id: row for row in _comments(payload.get("subpost_list"), users, post_id, thread_id)
+    }
+    page, has_more = _page(payload)
+    return Answer(
+        outcome=Outcome.OK,
+        kind="comments",
+        page=page,
+        has_more=has_more,
+        comments=tuple(comments.values()),
+        users=users.seen(),
+    )
+
+
+def _comments(value: Any, users: Users, post_id: int | None, thread_id: int | None) -> Iterable[Comment]:
+    for row in rows(value):
+        comment_id = identifier(row.get("id"))
+        if comment_id is None:
+            continue
+        author = users.author(row)
+        reply_to, body = addressed_content(row.get("content"))
+        yield Comment(
+            comment_id=comment_id,
+            post_id=post_id,
+            thread_id=thread_id,
+            author_id=author.user_id,
+            author_name=author.name,
+            reply_to_name=reply_to,
+            text=body,
+            created_at=time(row.get("time")),
+        )
+
+
+def _forum(payload: dict[str, Any]) -> Forum | None:
+    row = mapping(payload.get("forum"))
+    forum_id = identifier(row.get("id"))
+    if forum_id is None:
+        return None
+    return Forum(
+        forum_id=forum_id,
+        name=name(row.get("name")),
+        thread_count=integer(row.get("thread_num")),
+        post_count=integer(row.get("post_num")),
+        member_count=integer(row.get("member_num")),
+    )
+
+
+def _page(payload: dict[str, Any]) -> tuple[Page, bool]:
+    row = mapping(payload.get("page"))
+    number = identifier(row.get("current_page"))
+    if number is None and identifier(row.get("page_size")):
+        number = 1  # a first page that was asked for as 0
+    return Page(number, identifier(row.get("total_page"))), bool(flag(row.get("has_more")))
+
+
+def _opening(fragments: Any) -> str | None:
+    """Give what stands for the title of a thread without one: the beginning of its text."""
+    words, _ = content(fragments)
+    return " ".join((words or "").split())[:_TITLE_LENGTH].rstrip() or None
