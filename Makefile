@@ -1,6 +1,6 @@
 # Every target's work is in control/ (python3 -m control --help); this file only names it.
 PYTHON ?= python3
-export FORUM PAGES SLAVES TARGET NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
+export FORUM PAGES SLAVES TARGET STORAGE SOURCE FORMAT NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
 .PHONY: help up scale down clean status watch logs ssh setup test chaos bench-frontier lint unit lock proto
@@ -9,7 +9,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url CA_FILE=file.pem"
 
-up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=20 SLAVES=2 TARGET=replica|live
+up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=2 TARGET=replica|live STORAGE=mongodb,mysql,jsonl SOURCE=api|web FORMAT=json|protobuf
 	$(CONTROL) up
 scale: ## have SLAVES=n slaves while the crawl goes on
 	$(CONTROL) scale
@@ -31,7 +31,7 @@ setup: ## the virtual environment alone: .venv/ with ansible and tieba
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
-chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30
+chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30 STORAGE=mongodb
 	$(CONTROL) chaos
 bench-frontier: ## plain Scrapy, scrapy-redis and the frontier compared, ten minutes: QUICK=1 ONLY=throughput,memory
 	$(CONTROL) bench-frontier $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

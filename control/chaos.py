@@ -8,15 +8,16 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from control import ansible, cluster, up
+from control import ansible, cluster, settings, up
 from control.engine import docker
 from control.process import ControlError, shown
 from control.project import CLUSTER, LOG
+from control.settings import Settings
 from control.terminal import Step
 
 SCHEDULERS = ("frontier", "scrapy_redis")
@@ -31,7 +32,7 @@ _WORKERS = 2  # on each slave
 # Requests/s of the whole crawl to each endpoint.  Slow enough to leave two cores some room, and in the
 # proportion of the requests to each: comments are the most, so that their rate is the crawl's.
 _RATES = {"crawler_threads_rate": 10, "crawler_posts_rate": 10, "crawler_comments_rate": 15}
-_COMMENTS_PER_PAGE = 133  # requests for comments that one list page leads to, measured
+_COMMENTS_PER_PAGE = 266  # requests for comments that one list page leads to, measured
 _PAUSE_SECONDS = (0.5, 3.0)  # between two faults, at least
 _WORK = 25  # requests done between two faults, at least
 _RECOVERY_SECONDS = 3.5  # from a fault's end until that work is done, as a rule
@@ -49,6 +50,7 @@ class Kind:
     script: str  # sh, in the node; knows $unit, the worker's, and $seconds, how long the fault lasts
     weight: int = 1  # how often it is drawn
     lasts: tuple[float, float] = (0, 0)  # shortest and longest, in leases
+    store: str = ""  # the only one that it befalls
 
 
 _WHEN_RUNNING = (
@@ -79,8 +81,10 @@ KINDS = {
     "slave_reboot": Kind("slave", ""),  # the engine's work
     "redis_kill": Kind("master", _AWAY.format("redis-server"), lasts=(0, 0.5)),
     "redis_power_cut": Kind("master", _POWER_CUT),
-    "mongodb_restart": Kind("master", "systemctl restart mongod"),
-    "mongodb_kill": Kind("master", _AWAY.format("mongod"), lasts=(0, 0.5)),
+    "mongodb_restart": Kind("master", "systemctl restart mongod", store="mongodb"),
+    "mongodb_kill": Kind("master", _AWAY.format("mongod"), lasts=(0, 0.5), store="mongodb"),
+    "mariadb_restart": Kind("master", "systemctl restart mariadb", store="mysql"),
+    "mariadb_kill": Kind("master", _AWAY.format("mariadb"), lasts=(0, 0.5), store="mysql"),
 }
 
 
@@ -103,10 +107,15 @@ class _CrawlError(Exception):
     """The crawl does not go on as it should."""
 
 
-def plan(seed: int, count: int, slaves: int, lease_seconds: int) -> list[Fault]:
+def kinds_of(stores: Collection[str]) -> list[str]:
+    """Return the names of the kinds of faults that can befall a cluster with these stores."""
+    return [name for name, kind in KINDS.items() if not kind.store or kind.store in stores]
+
+
+def plan(seed: int, count: int, slaves: int, lease_seconds: int, stores: Collection[str]) -> list[Fault]:
     """Return `count` faults, the same for the same arguments; every kind comes before any comes twice."""
     random = Random(seed)  # noqa: S311 - repeatable on purpose
-    names = list(KINDS)
+    names = kinds_of(stores)
     random.shuffle(names)
     more = random.choices(names, [KINDS[name].weight for name in names], k=max(0, count - len(names)))
     faults = []
@@ -170,17 +179,18 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str
 
     `scheduler` is one of SCHEDULERS.  Removes the cluster after a success, unless it was there before.
     """
-    faults = plan(seed, count, slaves, lease_seconds)
     up.prepare()
     there = cluster.nodes()
-    if there and there[0].target != "replica":
+    made_for = settings.settle(settings.given(), there[0].settings if there else None)
+    if made_for.target != "replica":
         raise ControlError(
-            f"cluster {CLUSTER} crawls {there[0].target}: chaos needs one of its own; CLUSTER=chaos"
+            f"TARGET={made_for.target}: chaos needs the stand-in site, in a cluster of its own: CLUSTER=chaos"
         )
+    faults = plan(seed, count, slaves, lease_seconds, made_for.stores)
     up.check_room(slaves, slaves - len(cluster.slaves()))
     kept = f"cluster {CLUSTER} is kept for a look; `make down CLUSTER={CLUSTER}` removes it"
     try:
-        _deploy(slaves, lease_seconds, scheduler, list_pages(faults))
+        _deploy(slaves, made_for, lease_seconds, scheduler, list_pages(faults))
         is_complete, result = _crawl(faults, seed)
     except KeyboardInterrupt:
         print(f"\ninterrupted; what is broken heals by itself; {kept}")
@@ -191,18 +201,19 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str
         up.down()
     elif not is_complete:
         again = f"SEED={seed} FAULTS={count} LEASE={lease_seconds} SLAVES={slaves} SCHEDULER={scheduler}"
-        print(f"{kept}; the same again: make chaos {again}")
+        words = " ".join(f"{name.upper()}={value}" for name, value in made_for.to_json().items())
+        print(f"{kept}; the same again: make chaos {again} {words}")
     print(json.dumps(result))
     return 0 if is_complete else 1
 
 
-def _deploy(slaves: int, lease_seconds: int, scheduler: str, pages: int) -> None:
+def _deploy(slaves: int, made_for: Settings, lease_seconds: int, scheduler: str, pages: int) -> None:
     with Step("Machines") as step:
         names = [f"slave{number}" for number in range(1, slaves + 1)]
-        new = cluster.create(["master", *names, "site"])
+        new = cluster.create(["master", *names, "site"], made_for)
         step.result = f"master, {', '.join(names)}, site ({len(new)} new)"
     variables = {
-        **up.site_variables("replica"),
+        **up.site_variables(made_for),
         **_RATES,
         "crawler_processes": _WORKERS,
         "crawler_lease_seconds": lease_seconds,
@@ -319,7 +330,7 @@ def _looks() -> Iterator[dict[str, Any]]:
     last: object = None
     changed = time.monotonic()
     while True:
-        # Empty while Redis or MongoDB is away.
+        # Empty while Redis or the store is away.
         answer = _exec("master", "tieba", "status", "--json", check=False)
         if answer:
             status = json.loads(answer)

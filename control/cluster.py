@@ -13,15 +13,17 @@ from control import image
 from control.engine import docker
 from control.process import ControlError, apt_install, run
 from control.project import CLUSTER, INVENTORY
+from control.settings import Settings
 
 USER = "admin"  # the SSH user of every node; may use sudo, as a cloud image's user
 SECRETS = INVENTORY / "secrets" / CLUSTER
 _KEY = SECRETS / "id_ed25519"
 _KNOWN_HOSTS = SECRETS / "known_hosts"
 SSH_CONFIG = SECRETS / "ssh_config"
-_LABEL, _TARGET_LABEL = "tieba.cluster", "tieba.target"
+_LABEL, _SETTINGS_LABEL = "tieba.cluster", "tieba.settings"
 _NO_PORT = 9  # the discard service, which no machine runs
 _BOOT_SECONDS = 90
+_DEFAULT = Settings()
 
 # Gives a new node its own host keys (those of the image would be everybody's) and the SSH user.
 _FIRST_BOOT = f"""
@@ -47,7 +49,7 @@ class Node:
     name: str  # master, slave1, …, site
     running: bool
     port: int  # of its SSH server, on the host's 127.0.0.1; one where nobody answers while it is stopped
-    target: str  # what its cluster crawls: replica or live
+    settings: Settings  # of its cluster
 
 
 def nodes() -> list[Node]:
@@ -60,8 +62,8 @@ def nodes() -> list[Node]:
         ports = container["NetworkSettings"]["Ports"].get("22/tcp") or []
         config = container["Config"]
         port = int(ports[0]["HostPort"]) if ports else _NO_PORT
-        target = config["Labels"].get(_TARGET_LABEL, "replica")
-        found.append(Node(config["Hostname"], container["State"]["Running"], port, target))
+        settings = Settings(**json.loads(config["Labels"].get(_SETTINGS_LABEL, "{}")))
+        found.append(Node(config["Hostname"], container["State"]["Running"], port, settings))
     return sorted(found, key=lambda node: (node.name == "site", len(node.name), node.name))
 
 
@@ -78,7 +80,7 @@ def slaves() -> list[str]:
     return [node.name for node in nodes() if node.name.startswith("slave")]
 
 
-def create(names: Iterable[str], target: str = "replica") -> list[str]:
+def create(names: Iterable[str], settings: Settings = _DEFAULT) -> list[str]:
     """Make the nodes that are missing, start those that are stopped; return the names of the new ones."""
     have = {node.name: node for node in nodes()}
     SECRETS.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,7 +98,7 @@ def create(names: Iterable[str], target: str = "replica") -> list[str]:
     stopped = [name for name in names if name not in new and not have[name].running]
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: docker("start", _container(name)), stopped))
-        list(pool.map(lambda name: _run_node(name, target), new))
+        list(pool.map(lambda name: _run_node(name, settings), new))
         keys = list(pool.map(_first_boot, new))
     kept = [line for line in known.splitlines() if line.split()[0] not in {_alias(name) for name in new}]
     _KNOWN_HOSTS.write_text("".join(f"{line}\n" for line in [*kept, *keys]))
@@ -165,7 +167,7 @@ def ssh(node: str, *command: str, tty: bool = False) -> list[str]:
     return ["ssh", "-F", str(SSH_CONFIG), *(["-t"] if tty else []), node, *map(shlex.quote, command)]
 
 
-def _run_node(name: str, target: str) -> None:
+def _run_node(name: str, settings: Settings) -> None:
     docker(
         "run",
         "--detach",
@@ -174,7 +176,7 @@ def _run_node(name: str, target: str) -> None:
         f"--network={CLUSTER}",
         f"--network-alias={name}",
         f"--label={_LABEL}={CLUSTER}",
-        f"--label={_TARGET_LABEL}={target}",
+        f"--label={_SETTINGS_LABEL}={json.dumps(settings.to_json())}",
         "--publish=127.0.0.1::22",
         "--tmpfs=/run",
         "--tmpfs=/run/lock",

@@ -4,13 +4,16 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from control import ansible, cluster, engine, environment, image
+from control import ansible, cluster, engine, environment, image, settings
 from control.process import ControlError, run, shown
 from control.project import APT_MIRROR, CACHE, CLUSTER
+from control.settings import Settings
 from control.terminal import Step
 
 # Measured, with some room: the environment, the image, the master and the site; each slave with two workers.
@@ -32,16 +35,13 @@ class Work:
     """What to crawl, and with how many machines."""
 
     forum: str = "聊天"
-    pages: int = 20
+    pages: int = 10
     slaves: int | None = None  # None: as many as there are, or _SLAVES
-    target: str | None = None  # None: that of the cluster there is, or replica
+    settings: Mapping[str, str] = field(default_factory=dict)  # those that were given
 
     @classmethod
     def from_environment(cls) -> "Work":
-        """Read FORUM, PAGES, SLAVES and TARGET; raises ControlError for a value that cannot be meant."""
-        target = os.environ.get("TARGET") or None
-        if target not in (None, "replica", "live"):
-            raise ControlError(f"TARGET={target}: use replica (the stand-in site) or live (tieba.baidu.com)")
+        """Read what the user gave; raises ControlError for a value that cannot be meant."""
         slaves = os.environ.get("SLAVES")
         forum = os.environ.get("FORUM", "").strip() or cls.forum
         if len(forum) > _MAX_FORUM_NAME or not forum.isprintable():
@@ -50,7 +50,7 @@ class Work:
             forum=forum,
             pages=whole_number("PAGES", os.environ.get("PAGES") or str(cls.pages), 1, 10_000),
             slaves=whole_number("SLAVES", slaves, 1, 50) if slaves else None,
-            target=target,
+            settings=settings.given(),
         )
 
 
@@ -72,12 +72,7 @@ def up(work: Work) -> int:
         check_room(work.slaves or _SLAVES, work.slaves or _SLAVES)
     prepare()
     there = cluster.nodes()
-    target = there[0].target if there else work.target or "replica"
-    if work.target not in (None, target):
-        raise ControlError(
-            f"TARGET={work.target}: cluster {CLUSTER} crawls {target}; `make down` first, "
-            f"or have a second one: make up TARGET={work.target} CLUSTER={work.target}"
-        )
+    made_for = settings.settle(work.settings, there[0].settings if there else None)
     have = cluster.slaves()
     slaves = work.slaves or len(have) or _SLAVES
     if surplus := _surplus(have, slaves):
@@ -86,17 +81,17 @@ def up(work: Work) -> int:
         )
     check_room(slaves, slaves - len(have))
     with Step("Machines") as step:
-        new = cluster.create(_names(slaves, target), target)
+        new = cluster.create(_names(slaves, made_for.target), made_for)
         step.result = f"{', '.join(node.name for node in cluster.nodes())} ({len(new)} new)"
     with Step("site.yml") as step:
-        ansible.play(step, "site.yml", variables=site_variables(target))
-    return crawl(work, target)
+        ansible.play(step, "site.yml", variables=site_variables(made_for))
+    return crawl(work, made_for)
 
 
-def crawl(work: Work, target: str) -> int:
+def crawl(work: Work, made_for: Settings) -> int:
     """Start the crawl or join the one that runs, show it until it is finished, and report."""
     with Step("Crawl") as step:
-        if target == "replica" and not _is_running():
+        if made_for.target == "replica" and not _is_running():
             run(*cluster.ssh("site", "python3", "-c", _RESET_SITE))
         run(*cluster.ssh("slave1", "tieba", "seed", "--forum", work.forum, "--pages", str(work.pages)))
         step.result = f"forum {work.forum}, {work.pages} list pages"
@@ -106,7 +101,7 @@ def crawl(work: Work, target: str) -> int:
         raise KeyboardInterrupt
     if status:
         raise ControlError("the view of the crawl broke off; `make up` shows it again and goes on with it")
-    truth = ["--truth", _SITE_URL] if target == "replica" else []
+    truth = ["--truth", _SITE_URL] if made_for.target == "replica" else []
     done = subprocess.run(cluster.ssh("slave1", "tieba", "report", *truth), check=False)
     print(
         "Next: make status | logs | ssh NODE=slave1 | down; make help lists more. "
@@ -121,7 +116,7 @@ def scale(count: int) -> None:
     have = cluster.slaves()
     if not have:
         raise ControlError(f"SLAVES={count}: nothing to scale; `make up SLAVES={count}` makes a cluster")
-    target = there[0].target
+    made_for = there[0].settings
     if surplus := _surplus(have, count):
         with Step("Draining") as step:
             with ThreadPoolExecutor() as pool:
@@ -133,12 +128,12 @@ def scale(count: int) -> None:
             step.result = f"{', '.join(surplus)} removed"
     check_room(count, count - len(have))
     with Step("Machines") as step:
-        new = cluster.create(_names(count, target), target)
+        new = cluster.create(_names(count, made_for.target), made_for)
         step.result = f"{', '.join(new) or 'none'} new"
     # Also those that an interrupted run made and left.
     if idle := [name for name in cluster.slaves() if name in new or not _crawls(name)]:
         with Step("site.yml") as step:
-            ansible.play(step, "site.yml", limit=idle, variables=site_variables(target))
+            ansible.play(step, "site.yml", limit=idle, variables=site_variables(made_for))
 
 
 def down() -> None:
@@ -188,9 +183,9 @@ def check_room(slaves: int, more: int) -> None:
             raise ControlError(f"{what}: {have:.1f} GiB free, {need:.1f} GiB needed; free some{fewer}")
 
 
-def site_variables(target: str) -> dict[str, str]:
+def site_variables(made_for: Settings) -> dict[str, Any]:
     """Return the variables that `make` sets for site.yml."""
-    variables = {"tieba_target": target}
+    variables = made_for.variables()
     if APT_MIRROR:
         variables["base_apt_mirror"] = APT_MIRROR
     if ca_file := os.environ.get("CA_FILE"):

@@ -5,6 +5,7 @@ import pytest
 from control import chaos
 
 LEASE = 30
+STORES = ("mongodb", "mysql")
 
 
 def found(true, stored, **counts):
@@ -28,22 +29,37 @@ def whole():
 
 
 def test_a_seed_gives_the_same_faults_again_and_another_gives_others():
-    assert chaos.plan(7, 50, 3, LEASE) == chaos.plan(7, 50, 3, LEASE)
-    assert chaos.plan(7, 50, 3, LEASE) != chaos.plan(8, 50, 3, LEASE)
+    assert chaos.plan(7, 50, 3, LEASE, STORES) == chaos.plan(7, 50, 3, LEASE, STORES)
+    assert chaos.plan(7, 50, 3, LEASE, STORES) != chaos.plan(8, 50, 3, LEASE, STORES)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_kind_comes_and_every_target_exists(seed):
-    assert {fault.kind for fault in chaos.plan(seed, len(chaos.KINDS), 2, LEASE)} == chaos.KINDS.keys()
-    for fault in chaos.plan(seed, 60, 2, LEASE):
+    kinds = chaos.plan(seed, len(chaos.KINDS), 2, LEASE, STORES)
+    assert {fault.kind for fault in kinds} == chaos.KINDS.keys()
+    for fault in chaos.plan(seed, 60, 2, LEASE, STORES):
         target = chaos.KINDS[fault.kind].target
         assert fault.node in ({"master"} if target == "master" else {"slave1", "slave2"})
         assert (fault.worker in {1, 2}) == (target == "worker")
         assert fault.seconds > LEASE or fault.kind != "worker_pause"
 
 
+@pytest.mark.parametrize(
+    ("stores", "servers"),
+    [
+        (["mongodb"], {"redis", "mongodb"}),
+        (["mysql"], {"redis", "mariadb"}),
+        (["jsonl"], {"redis"}),
+        (["mongodb", "jsonl"], {"redis", "mongodb"}),
+    ],
+)
+def test_only_servers_that_the_cluster_has_are_struck(stores, servers):
+    struck = {fault.kind.split("_")[0] for fault in chaos.plan(1, 60, 2, LEASE, stores)}
+    assert struck == servers | {"worker", "network", "slave"}
+
+
 def test_more_faults_need_a_longer_crawl():
-    short, long = (chaos.list_pages(chaos.plan(1, count, 2, LEASE)) for count in (8, 50))
+    short, long = (chaos.list_pages(chaos.plan(1, count, 2, LEASE, STORES)) for count in (8, 50))
     assert 0 < short < long
 
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from control import ansible, cluster, release, up
+from control import ansible, cluster, release, settings, up
 from control.process import ControlError, last_line, run
+from control.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,9 @@ from control.process import ControlError, last_line, run
         *(("PAGES", value) for value in ("0", "many", "-1", "1.5", "٣")),
         *(("SLAVES", value) for value in ("0", "51")),
         ("TARGET", "mirror"),
+        ("SOURCE", "app"),
+        ("FORMAT", "xml"),
+        *(("STORAGE", value) for value in ("postgres", "mysql,", "mysql,mysql")),
         ("FORUM", "吧" * 101),
     ],
 )
@@ -28,9 +32,21 @@ def test_a_wrong_value_is_named_with_a_way_out(monkeypatch, name, value):
 
 
 def test_make_passes_what_was_not_given_as_empty(monkeypatch):
-    for name in ("FORUM", "PAGES", "SLAVES", "TARGET"):
+    for name in ("FORUM", "PAGES", "SLAVES", "TARGET", "STORAGE", "SOURCE", "FORMAT"):
         monkeypatch.setenv(name, "")
-    assert up.Work.from_environment() == up.Work("聊天", 20, None, None)
+    assert up.Work.from_environment() == up.Work("聊天", 10, None, {})
+
+
+def test_a_cluster_keeps_what_it_was_made_for():
+    there = settings.settle({"storage": "mysql", "source": "web"}, None)
+    assert there == Settings("replica", "mysql", "web", "json")
+    assert settings.settle({}, there) == settings.settle({"source": "web"}, there) == there
+    with pytest.raises(ControlError, match=r"STORAGE=mongodb: cluster .* was made with mysql; `make down`"):
+        settings.settle({"storage": "mongodb"}, there)
+
+
+def test_the_order_of_stores_means_nothing():
+    assert settings.given({"STORAGE": "jsonl, mongodb"}) == {"storage": "mongodb,jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +112,7 @@ def test_capabilities_are_those_this_machine_has(monkeypatch, tmp_path):
 
 def test_an_unknown_node_is_answered_with_those_there_are(monkeypatch):
     monkeypatch.setattr(
-        cluster, "nodes", lambda: [cluster.Node("master", running=True, port=1, target="replica")]
+        cluster, "nodes", lambda: [cluster.Node("master", running=True, port=1, settings=Settings())]
     )
     with pytest.raises(ControlError, match=r"node 'slave9' does not run; there are master"):
         cluster.ssh("slave9")
@@ -104,9 +120,10 @@ def test_an_unknown_node_is_answered_with_those_there_are(monkeypatch):
 
 def test_the_inventory_is_json_that_ansible_takes(monkeypatch):
     there = [
-        cluster.Node(name, running=True, port=2200, target="live") for name in ("master", "slave1", "site")
+        cluster.Node(name, running=True, port=2200, settings=Settings("live"))
+        for name in ("master", "slave1", "site")
     ]
-    stopped = cluster.Node("slave2", running=False, port=9, target="live")
+    stopped = cluster.Node("slave2", running=False, port=9, settings=Settings("live"))
     monkeypatch.setattr(cluster, "nodes", lambda: [*there, stopped])
     listed = json.loads(json.dumps(cluster.inventory()))
     assert listed["slaves"]["hosts"] == ["slave1", "slave2"]  # preflight names the stopped one

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_int, "a whole number"),
     "float": (_is_float, "a number"),
     "bool": (lambda v: isinstance(v, bool) or str(v).lower() in _TRUTHS, "true or false"),
-    "str": (lambda v: isinstance(v, (str, int, float)) and not isinstance(v, bool), "text"),
+    # A day without quotes is a date in YAML.
+    "str": (lambda v: isinstance(v, (str, int, float, date)) and not isinstance(v, bool), "text"),
     "path": (lambda v: isinstance(v, str), "a path"),
     "list": (lambda v: isinstance(v, (list, tuple)), "a list"),
     "dict": (lambda v: isinstance(v, Mapping), "a dictionary"),
@@ -223,8 +225,9 @@ def seed_errors(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
     for host in hosts:
         variables = hostvars[host]
         for seed in _seeds(variables):
-            if not any(seed.get(key) for key in ("forum", "forums", "threads")):
-                errors[f"crawler_seeds holds {dict(seed)}: each seed needs forum, forums or threads"] = None
+            if not any(seed.get(key) for key in _SEED_TARGETS):
+                needed = " or ".join(_SEED_TARGETS)
+                errors[f"crawler_seeds holds {dict(seed)}: each seed needs {needed}"] = None
             if "pages" in seed and (error := _pages_error(seed["pages"])):
                 errors[f"crawler_seeds: pages is {error}"] = None
         if "crawler_pages" in variables and (error := _pages_error(variables["crawler_pages"])):
@@ -233,13 +236,14 @@ def seed_errors(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
 
 
 def _pages_error(pages: Any) -> str | None:
-    numbers = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", str(pages).strip())
+    numbers = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{0,6}))?", str(pages).strip())
     if numbers and 1 <= int(numbers[1]) <= int(numbers[2] or _MOST_PAGES) <= _MOST_PAGES:
         return None
     return f"{pages!r}: it must be a number of list pages, such as 20, or a range of them, such as 3-7"
 
 
-_MOST_PAGES = 100_000
+_SEED_TARGETS = ("forum", "forums", "thread", "threads", "url")
+_MOST_PAGES = 100_000  # as in tieba.seeds
 
 
 def _seeds(variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
