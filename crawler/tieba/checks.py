@@ -21,6 +21,10 @@ class Unusable(Exception):  # noqa: N818 - reads as what it is
     """A server that is away or refuses us; the message is one line for the user."""
 
 
+class UsageError(Exception):
+    """A mistake in the arguments of a command; the message is one line for the user."""
+
+
 class Away(Unusable):
     """A server that does not answer now; it may come back."""
 

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tieba.checks import Unusable
+from tieba.checks import Unusable, UsageError
 from tieba.config import ConfigError, load
+from tieba.export.command import add_parser as add_export
 from tieba.pages import CommentPage, ThreadPage, answer_to_json, api
 from tieba.pages.values import identifier
 from tieba.seeds import SeedError, forum_target, make_seeds, parse_seeds, thread_target
@@ -27,10 +28,6 @@ _INTERRUPTED = 130
 _SEED_OPTIONS = (
     "forum", "thread", "pages", "good", "starter", "comments", "since", "until", "update", "max_requests",
 )  # fmt: skip
-
-
-class UsageError(Exception):
-    """A mistake in the arguments; the message is one line for the user."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -120,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     parse.add_argument("file", metavar="FILE", help="the answer's body; - reads standard input")
     parse.set_defaults(run=_parse)
 
+    add_export(commands)
+
     queue = commands.add_parser(
         "queue",
         help="look into the queue, and mend it",
@@ -139,8 +138,8 @@ def _add_seed_options(seed: argparse.ArgumentParser) -> None:
     seed.add_argument(
         "--pages",
         metavar="N|A-B",
-        help="list pages of the forum, the first N or those from A to B; default: all. A page has 100 threads, "
-        "or 50 on web pages",
+        help="list pages of the forum, the first N or those from A to B; default: all. They have 100 threads "
+        "(50 on the web)",
     )
     seed.add_argument("--good", action="store_true", default=None, help="only good threads (精品)")
     seed.add_argument(

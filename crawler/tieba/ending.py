@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 async def note_end(cluster: Cluster) -> None:
     """Store the record of a finished crawl; every worker does, and the same.
 
-    Threads of which a request was given up are marked as not fetched, so that the next update fetches them. If
-    nobody gets to it, that update trusts nothing of this crawl, and fetches its threads again.
+    Threads of which a request was given up are marked as not fetched, so that the next update fetches them.
+    If nobody gets to it, that update trusts nothing of this crawl, and fetches its threads again.
     """
     try:
         await asyncio.wait_for(_note(cluster), _LONGEST_SECONDS)

@@ -1,7 +1,7 @@
 """Seeds: what a crawl starts from, as users write them.
 
 A seed is a JSON object or a plain text: the name of a forum or the address of a forum or thread on
-tieba.baidu.com. The spider's arguments (`-a`) and the options of `tieba seed` have the same names as the keys:
+tieba.baidu.com. The spider's arguments (`-a`) and the options of `tieba seed` are named as the keys:
 
 | key | what |
 | --- | --- |
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -55,7 +55,7 @@ class Seed:
     """A first request, how far the crawl goes from there, and after how many requests it ends."""
 
     target: Target
-    scope: Scope = Scope()
+    scope: Scope = field(default_factory=Scope)
     max_requests: int | None = None
 
     def __str__(self) -> str:
@@ -69,9 +69,9 @@ class Seed:
             if name not in {"first_page", "last_page"}:
                 seed[name] = value
         for name in ("since", "until"):
-            moment = getattr(self.scope, name)
-            if moment is not None:
-                seed[name] = moment.astimezone(BEIJING).isoformat()
+            at = getattr(self.scope, name)
+            if at is not None:
+                seed[name] = at.astimezone(BEIJING).isoformat()
         first, last = self.scope.first_page, self.scope.last_page
         if first > 1:
             seed["pages"] = f"{first}-{'' if last is None else last}"
@@ -190,7 +190,7 @@ def _scope(given: Mapping[str, Any], called: Callable[[str], str]) -> Scope:
         if name in given
     }
     since, until = (
-        _moment(given[name], called(name)) if name in given else None for name in ("since", "until")
+        moment(given[name], called(name)) if name in given else None for name in ("since", "until")
     )
     if since is not None and until is not None and since >= until:
         raise SeedError(
@@ -232,12 +232,13 @@ def _flag(value: Any, name: str) -> bool:
     return flag
 
 
-def _moment(value: Any, name: str) -> datetime:
+def moment(value: Any, name: str) -> datetime:
+    """Understand a day or a moment, of Beijing unless it has an offset; raises SeedError."""
     try:
         # Python 3.10 reads no Z.
-        moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", str(value).strip()))
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=BEIJING)
-        return moment.astimezone(timezone.utc).replace(microsecond=0)
+        told = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", str(value).strip()))
+        told = told if told.tzinfo else told.replace(tzinfo=BEIJING)
+        return told.astimezone(timezone.utc).replace(microsecond=0)
     except (ValueError, OverflowError):
         raise SeedError(
             f"{name} must be a day or a moment, e.g. 2026-01-31 or 2026-01-31T18:00, not {value!r}"

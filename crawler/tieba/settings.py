@@ -45,7 +45,11 @@ REDIRECT_ENABLED = False
 METAREFRESH_ENABLED = False
 HTTPERROR_ALLOW_ALL = True
 
-DOWNLOADER_MIDDLEWARES = {"tieba.politeness.PolitenessMiddleware": 950}
+DOWNLOADER_MIDDLEWARES = {
+    "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+    "tieba.robots.RobotsMiddleware": 100,
+    "tieba.politeness.PolitenessMiddleware": 950,
+}
 SPIDER_MIDDLEWARES = {
     "tieba.storage.middleware.StorageMiddleware": 950,
     "scrapy.spidermiddlewares.depth.DepthMiddleware": None,  # would write a depth into every queued request

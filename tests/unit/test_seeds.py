@@ -1,40 +1,60 @@
 """Seeds, as users write them."""
 
+from datetime import datetime, timezone
+
 import pytest
 
 from tieba.pages import ForumPage, Scope, ThreadPage
-from tieba.seeds import Seed, SeedError, parse_seed, spider_seeds
+from tieba.seeds import Seed, SeedError, make_seeds, parse_seeds
+
+CHAT = ForumPage("聊天")
+JANUARY = datetime(2025, 12, 31, 16, tzinfo=timezone.utc)  # its beginning in Beijing
 
 
 @pytest.mark.parametrize(
     ("text", "seed"),
     [
-        ('{"forum": "聊天", "pages": 20}', Seed(ForumPage("聊天"), Scope(20))),
-        ('{"forum": "聊天", "pages": "20"}', Seed(ForumPage("聊天"), Scope(20))),
-        ('{"forum": " 聊天 "}', Seed(ForumPage("聊天"), Scope())),
-        ('{"thread": 7777}', Seed(ThreadPage(7777), Scope())),
-        ('{"url": "https://tieba.baidu.com/p/7777?pn=2"}', Seed(ThreadPage(7777), Scope())),
-        ("聊天", Seed(ForumPage("聊天"), Scope())),
-        ("2048", Seed(ForumPage("2048"), Scope())),
-        ("https://tieba.baidu.com/f?kw=%E8%81%8A%E5%A4%A9&ie=utf-8", Seed(ForumPage("聊天"), Scope())),
-        ("tieba.baidu.com/p/7777", Seed(ThreadPage(7777), Scope())),
+        ('{"forum": "聊天", "pages": 20}', Seed(CHAT, Scope(last_page=20))),
+        ('{"forum": "聊天", "pages": "20"}', Seed(CHAT, Scope(last_page=20))),
+        ('{"forum": "聊天", "pages": "3-7"}', Seed(ForumPage("聊天", 3), Scope(first_page=3, last_page=7))),
+        ('{"forum": "聊天", "pages": "3-"}', Seed(ForumPage("聊天", 3), Scope(first_page=3))),
+        ('{"forum": " 聊天 "}', Seed(CHAT)),
+        ('{"forum": "聊天", "good": true, "comments": "no"}', Seed(CHAT, Scope(good=True, comments=False))),
+        ('{"forum": "聊天", "since": "2026-01-01"}', Seed(CHAT, Scope(since=JANUARY))),
+        ('{"forum": "聊天", "until": "2025-12-31T16:00:00Z"}', Seed(CHAT, Scope(until=JANUARY))),
+        ('{"forum": "聊天", "update": true, "max_requests": 9}', Seed(CHAT, Scope(update=True), 9)),
+        ('{"thread": 7777, "starter": true}', Seed(ThreadPage(7777), Scope(starter=True))),
+        ('{"url": "https://tieba.baidu.com/p/7777?pn=2"}', Seed(ThreadPage(7777))),
+        ("聊天", Seed(CHAT)),
+        ("2048", Seed(ForumPage("2048"))),
+        ("https://tieba.baidu.com/f?kw=%E8%81%8A%E5%A4%A9&ie=utf-8", Seed(CHAT)),
+        ("tieba.baidu.com/p/7777", Seed(ThreadPage(7777))),
     ],
 )
 def test_seeds(text, seed):
-    assert parse_seed(text) == seed
-    assert parse_seed(str(seed)) == seed
+    assert parse_seeds(text) == [seed]
+    assert parse_seeds(str(seed)) == [seed]
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"forum": "聊天", "pages": 0}', "pages must be an integer from 1 to 100000, not 0"),
+        ('{"forum": "聊天", "pages": 0}', "pages must be a number from 1 to 100000"),
         ('{"forum": "聊天", "pages": 1.5}', "not 1.5"),
         ('{"forum": "聊天", "pages": true}', "not True"),
+        ('{"forum": "聊天", "pages": "7-3"}', "not '7-3'"),
+        ('{"forum": "聊天", "pages": "-3"}', "not '-3'"),
         ('{"forum": ""}', "forum must be the name of a forum"),
         ('{"forum": 5}', "not 5"),
-        ('{"forum": "聊天", "page": 2}', "unknown key 'page'"),
-        ('{"name": "聊天"}', "one of the keys forum, thread, url"),
+        ('{"forum": "聊天", "page": 2}', "page is unknown; known are"),
+        ('{"name": "聊天"}', "name is unknown"),
+        ("{}", "one of the keys forum, thread, url"),
+        ('{"good": true}', "good=True needs a forum or a thread"),
+        ('{"thread": 7, "pages": 2}', "pages=2 is for forums"),
+        ('{"forum": "聊天", "good": "perhaps"}', "good must be true or false, not 'perhaps'"),
+        ('{"forum": "聊天", "since": "yesterday"}', "since must be a day or a moment"),
+        ('{"forum": "聊天", "since": "2026-02-01", "until": "2026-01-01"}', "must be before"),
+        ('{"forum": "聊天", "max_requests": 0}', "max_requests must be an integer from 1"),
         ('{"thread": "x"}', "thread must be the number of a thread"),
         ('{"forum": "聊天"', "not valid JSON"),
         ("https://example.com/p/7", "url must be one of tieba.baidu.com"),
@@ -46,20 +66,18 @@ def test_seeds(text, seed):
 )
 def test_errors_name_the_key_and_the_value(text, told):
     with pytest.raises(SeedError) as error:
-        parse_seed(text)
+        parse_seeds(text)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_spider_arguments():
-    assert spider_seeds() == []
-    assert spider_seeds("聊天", "5") == [Seed(ForumPage("聊天"), Scope(5))]
-    assert spider_seeds(threads="1, 2") == [Seed(ThreadPage(1), Scope()), Seed(ThreadPage(2), Scope())]
+def test_several_at_once():
+    assert make_seeds({"forums": "聊天, 读书", "threads": "1,2", "comments": "false"}) == [
+        *(Seed(ForumPage(name), Scope(comments=False)) for name in ("聊天", "读书")),
+        *(Seed(ThreadPage(thread_id), Scope(comments=False)) for thread_id in (1, 2)),
+    ]
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"pages": "5"}, {"forum": "x", "pages": "abc"}, {"threads": ""}, {"forum": " "}]
-)
-def test_spider_arguments_that_cannot_be_used(arguments):
-    with pytest.raises(SeedError):
-        spider_seeds(**arguments)
+def test_errors_call_options_by_their_names():
+    with pytest.raises(SeedError, match="--max-requests must be"):
+        make_seeds({"forum": "x", "max_requests": "many"}, lambda key: f"--{key.replace('_', '-')}")

@@ -33,13 +33,13 @@ def follow_ups(
 ) -> Iterator[Fetch]:
     """Say what else has to be fetched after `answer` (outcome ok) came for `fetch`.
 
-    The first page of anything asks for its other pages at once, so that workers share them. Every page that
-    has a successor asks for it too: lists and threads grow while they are crawled, and deduplication drops the
-    rest. The length of a page says nothing, since pages in the middle of a list can be short. Updates go from
-    page to page instead, since each has to know where the one before ended.
+    The first page of anything asks for its other pages at once, so that workers share them. Every page
+    that has a successor asks for it too: lists and threads grow while they are crawled, and deduplication
+    drops the rest. The length of a page says nothing, since pages in the middle of a list can be short.
+    Updates go from page to page instead, since each has to know where the one before ended.
 
-    `unchanged` threads of a list page are not fetched again. `vanished` ones should be in it but are not: their
-    own pages tell whether they are gone.
+    `unchanged` threads of a list page are not fetched again. `vanished` ones should be in it but are not:
+    their own pages tell whether they are gone.
     """
     target = fetch.target
     if isinstance(target, ForumPage):

@@ -1,7 +1,7 @@
 """The logical requests of a crawl: what to fetch, whatever the source.
 
-A target identifies a request for deduplication. A `Fetch` is a target with what the crawl has to know besides;
-it survives the way through the queue as a short JSON object.
+A target identifies a request for deduplication. A `Fetch` is a target with what the crawl has to know
+besides; it survives the way through the queue as a short JSON object.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ class Listed:
 class Fetch:
     """A request to make: its target, the seed's scope, and what the pages before it told.
 
-    `listed` comes with the first page of a thread. `after` is, in an update, the largest key of the pages before
-    (of floors or comments), or the oldest reply of the list pages before, in Unix seconds.
+    `listed` comes with the first page of a thread. `after` is, in an update, the largest key of the pages
+    before (of floors or comments), or the oldest reply of the list pages before, in Unix seconds.
     """
 
     target: Target
@@ -195,7 +195,7 @@ class Fetch:
                     replies, None if last is None else datetime.fromtimestamp(last, tz=timezone.utc)
                 )
             case other:
-                raise ValueError(f"not what a list shows: {other!r}")
+                raise ValueError(f"not a thread in a list: {other!r}")
         after = value.get("after")
         if after is not None and not isinstance(after, int):
             raise ValueError(f"not a key: {after!r}")

@@ -144,8 +144,9 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         oldest = oldest_reply(fetch, answer)
         if answer.forum is None or oldest is None or fetch.scope.good:
             return unchanged, set()
-        # Of what the page before this one ended with, its threads are no part any more: times are whole seconds.
+        # What the page before this one ended with is no part of this one: times are whole seconds.
         forum_id, is_first = answer.forum.forum_id, fetch.after is None
+        upto: datetime | None
         if fetch.after is not None:
             upto = datetime.fromtimestamp(fetch.after - 1, tz=timezone.utc)
         else:
@@ -168,7 +169,7 @@ def _is_unchanged(thread: Thread, visit: Known, fetch: Fetch) -> bool:
 
 
 def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
-    """Leave out floors and comments that were not written within the scope's time, or are not wanted at all."""
+    """Leave out floors and comments that were not written within the scope's time, or are not wanted."""
     scope = fetch.scope
     if scope.since is None and scope.until is None and scope.comments:
         return answer.records()
