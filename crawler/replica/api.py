@@ -9,20 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from replica.world import (
-    COMMENT_PAGE_SIZE,
-    HIDDEN,
-    PROMOTED,
-    Comment,
-    Floor,
-    Forum,
-    Piece,
-    Thread,
-    User,
-)
+from replica.world import COMMENT_PAGE_SIZE, HIDDEN, PROMOTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from replica.content import Comment, Floor, Piece, User
+    from replica.world import Forum, Thread
 
 Json = dict[str, Any]
 

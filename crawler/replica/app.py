@@ -14,15 +14,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from replica import api, truth
+from replica.content import INLINE_COMMENTS, THREAD_PAGE_SIZE
 from replica.faults import HTML, NOT_FOUND_PAGE, VERIFICATION, Answer, FaultPlan
-from replica.world import (
-    INLINE_COMMENTS,
-    LIST_PAGE_SIZE,
-    THREAD_PAGE_SIZE,
-    Forum,
-    Thread,
-    World,
-)
+from replica.world import LIST_PAGE_SIZE, Forum, Thread, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

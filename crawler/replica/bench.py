@@ -18,7 +18,8 @@ from urllib.parse import urlencode
 
 from replica.app import sign
 from replica.config import Config, ConfigError
-from replica.world import COMMENT_PAGE_SIZE, LIST_PAGE_SIZE, THREAD_PAGE_SIZE, World
+from replica.content import THREAD_PAGE_SIZE
+from replica.world import COMMENT_PAGE_SIZE, LIST_PAGE_SIZE, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +129,7 @@ def _requests(config: Config) -> Iterator[bytes]:
     pages = min(_MAX_PAGES, forum.pages)
     for page in range(1, pages + 1):
         yield _call("/c/f/frs/page", kw=forum.name, pn=page, rn=LIST_PAGE_SIZE)
-    for thread in forum.listed(pages):
+    for thread in forum.listed(forum.entries[: pages * LIST_PAGE_SIZE]):
         thread_pages = 1 if thread.is_deleted else -(-len(thread.slots) // THREAD_PAGE_SIZE)
         for page in range(1, thread_pages + 1):
             yield _call(

@@ -29,7 +29,8 @@ from replica.api import original_picture
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replica.world import Comment, Floor, Forum, Piece, Thread, User
+    from replica.content import Comment, Floor, Piece, User
+    from replica.world import Forum, Thread
 
 Record = dict[str, Any]
 
@@ -44,7 +45,7 @@ def records(forum: Forum, pages: int) -> Iterator[Record]:
         "post_count": forum.post_count,
         "member_count": forum.member_count,
     }
-    for thread in forum.listed(pages):
+    for thread in forum.listed(forum.entries[: pages * 50]):
         yield from thread_records(thread)
 
 

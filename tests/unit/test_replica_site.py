@@ -34,7 +34,11 @@ def site() -> Site:
 
 
 def living(site):
-    return next(thread for thread in site.world.forums[0].listed(1) if not thread.is_deleted)
+    return next(
+        thread
+        for thread in site.world.forums[0].listed(site.world.forums[0].entries)
+        if not thread.is_deleted
+    )
 
 
 def test_signature_is_the_client_apis():
@@ -128,7 +132,9 @@ async def test_unknown_forum_and_gone_threads(site):
     answer, body = await ask(site, "forum", kw="没有这个吧")
     assert (answer.outcome, body["error_code"]) == ("no_forum", 340001)
     assert "没有这个吧" in body["error_msg"]
-    deleted = next(thread for thread in site.world.forums[0].listed(1) if thread.is_deleted)
+    deleted = next(
+        thread for thread in site.world.forums[0].listed(site.world.forums[0].entries) if thread.is_deleted
+    )
     _, listed = await ask(site, "forum", kw="甲")
     assert deleted.thread_id in [row.get("id") for row in listed["thread_list"]]
     for thread_id in (deleted.thread_id, 1, 10**15):

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from replica import truth
 from replica.config import Config
+from replica.content import THREAD_PAGE_SIZE
 from replica.world import (
     HIDDEN,
     LIST_PAGE_SIZE,
     MAX_FLOORS,
     PROMOTED,
-    THREAD_PAGE_SIZE,
     ForumSettings,
     World,
 )
@@ -77,7 +77,7 @@ def test_ids_never_collide():
 
 def test_a_threads_ids_stay_in_its_block():
     forum = World(1, [ForumSettings("长", 3, 100.0)]).forums[0]
-    for thread in forum.listed(3):
+    for thread in forum.listed(forum.entries):
         assert len(thread.shapes) <= MAX_FLOORS
         last = max(max([floor.post_id, *(c.comment_id for c in floor.comments)]) for floor in thread.floors)
         assert last - thread.first_post_id < 8_192
@@ -86,7 +86,7 @@ def test_a_threads_ids_stay_in_its_block():
 @given(st.integers(min_value=-(2**70), max_value=2**70))
 def test_unknown_thread_ids_are_unknown(number):
     world = World(3, FORUMS)
-    known = {thread.thread_id for forum in world.forums for thread in forum.listed(forum.pages)}
+    known = {thread.thread_id for forum in world.forums for thread in forum.listed(forum.entries)}
     assert (world.thread(number) is not None) == (number in known)
 
 
@@ -94,7 +94,7 @@ def test_unknown_thread_ids_are_unknown(number):
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(1, 30))
 def test_every_thread_is_found_by_its_id(seed, pages, floors):
     forum = World(seed, [ForumSettings("甲", pages, floors)]).forums[0]
-    for thread in forum.listed(pages):
+    for thread in forum.listed(forum.entries):
         assert forum._world.thread(thread.thread_id) is thread
 
 
@@ -115,7 +115,7 @@ def test_list_has_short_pages_repeats_and_promotions(default_world):
 
 def test_default_crawl_is_work_for_a_cluster(default_world):
     forum = default_world.forums[0]
-    threads = list(forum.listed(20))
+    threads = list(forum.listed(forum.entries[: 20 * LIST_PAGE_SIZE]))
     floors = [floor for thread in threads if not thread.is_deleted for floor in thread.floors]
     comments = sum(len(floor.comments) for floor in floors)
     assert 850 <= len(threads) <= 1_000
@@ -131,7 +131,7 @@ def test_default_crawl_is_work_for_a_cluster(default_world):
 @pytest.mark.parametrize("forum_number", range(5))
 def test_every_default_forum_has_the_traps(default_world, forum_number):
     forum = default_world.forums[forum_number]
-    threads = list(forum.listed(1))
+    threads = list(forum.listed(forum.entries[:LIST_PAGE_SIZE]))
     floors = [floor for thread in threads if not thread.is_deleted for floor in thread.floors]
     assert any(thread.is_deleted for thread in threads)
     assert any(len(floor.comments) > 60 for floor in floors)
@@ -141,7 +141,7 @@ def test_every_default_forum_has_the_traps(default_world, forum_number):
 
 
 def test_repeated_floor_is_the_first_of_the_next_page(default_world):
-    for thread in default_world.forums[0].listed(20):
+    for thread in default_world.forums[0].listed(default_world.forums[0].entries[: 20 * LIST_PAGE_SIZE]):
         for place, slot in enumerate(thread.slots):
             if slot.floor and slot.floor.is_repeated and slot.shown_number == slot.floor.number:
                 following = thread.slots[place + 1]

@@ -1,0 +1,169 @@
+"""What happens to a thread from one generation of the site to the next: floors and comments come and go.
+
+As on the real site, its reply count never falls when something is deleted, and deleted floors leave a gap.
+"""
+
+from __future__ import annotations
+
+from enum import Flag, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from replica.content import INLINE_COMMENTS, THREAD_PAGE_SIZE, Floor, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from replica.content import Comment, Content, Draw, User
+
+ID_BLOCK = 512  # ids that one change needs at most
+
+_MOST_NEW_FLOORS = 45
+_SECONDS_APART = 30  # floors and comments of one change
+
+
+class Kind(Flag):
+    """Kinds of change; one thread has several at once."""
+
+    NEW_FLOORS = auto()
+    NEW_COMMENTS = auto()  # in floors of any page
+    MANY_NEW_COMMENTS = auto()  # in one floor, more than come inline
+    DELETED_FLOORS = auto()  # in the middle
+    DELETED_COMMENTS = auto()
+    SWAPPED_COMMENT = auto()  # one deleted, one added in the same floor: their number stays
+
+
+EVERY_KIND = ~Kind(0)
+_ADDING = (Kind.NEW_FLOORS, Kind.NEW_COMMENTS, Kind.MANY_NEW_COMMENTS, Kind.SWAPPED_COMMENT)
+
+
+class Change(NamedTuple):
+    """What one generation does to a thread."""
+
+    generation: int
+    kinds: Kind
+    first_id: int  # of the new floors and comments
+    last_reply: int  # unix seconds; the newest of them
+
+
+def draw_kinds(draw: Draw) -> Kind:
+    """Draw what happens to a thread; something is always added, since nothing else shows in the list."""
+    kinds = _ADDING[int(draw() * len(_ADDING))]
+    for kind in Kind:
+        if draw() < 0.25:
+            kinds |= kind
+    return kinds
+
+
+def possible_kinds(slots: Sequence[Slot]) -> Kind:
+    """Give the kinds of change that a thread with these floors can have."""
+    floors = list(living(slots))
+    kinds = Kind.NEW_FLOORS
+    if len(floors) > 1:
+        kinds |= Kind.NEW_COMMENTS | Kind.MANY_NEW_COMMENTS
+    if len(floors) > 2:
+        kinds |= Kind.DELETED_FLOORS
+    if any(floor.comments for floor in floors):
+        kinds |= Kind.DELETED_COMMENTS | Kind.SWAPPED_COMMENT
+    return kinds
+
+
+def living(slots: Sequence[Slot]) -> Iterator[Floor]:
+    """Give every living floor once, in order."""
+    seen = 0
+    for floor, _ in slots:
+        if floor is not None and floor.number > seen:
+            seen = floor.number
+            yield floor
+
+
+def apply(
+    change: Change, slots: Sequence[Slot], draw: Draw, content: Content, starter: User
+) -> tuple[tuple[Slot, ...], int]:
+    """Change a thread's floors; gives the new ones, and how many floors and comments were added."""
+    floors = {floor.post_id: floor for floor in living(slots)}
+    added = _delete(change.kinds, floors, draw)
+    added += _places_of_comments(change.kinds, floors, draw)
+    sizes: list[int] = []  # how many comments each new floor has
+    if Kind.NEW_FLOORS in change.kinds or not added:
+        sizes = [max(0, int(draw() * 12) - 9) for _ in range(1 + int(draw() ** 4 * _MOST_NEW_FLOORS))]
+    total = len(added) + len(sizes) + sum(sizes)
+    stamps = (
+        (change.first_id + 2 * number, change.last_reply - _SECONDS_APART * (total - 1 - number))
+        for number in range(total)
+    )
+
+    def comment(earlier: Sequence[Comment]) -> Comment:
+        comment_id, created = next(stamps)
+        return content.comment(draw, comment_id, created, earlier)
+
+    number = slots[-1].shown_number  # never a repetition
+    new_floors: list[Floor] = []
+    for size in sizes:
+        number += 1
+        post_id, created = next(stamps)
+        author = starter if draw() < 0.1 else content.user(draw)
+        comments: list[Comment] = []
+        for _ in range(size):
+            comments.append(comment(comments))
+        pieces = content.pieces(draw, images=0.15)
+        new_floors.append(Floor(post_id, number, author, pieces, created, tuple(comments), size, False))
+    for post_id in added:
+        floor = floors[post_id]
+        floors[post_id] = _with_comments(floor, (*floor.comments, comment(floor.comments)))
+    kept = [Slot(floors.get(floor.post_id) if floor else None, shown) for floor, shown in slots]
+    return (*kept, *_slots_of(new_floors, len(kept), draw)), total
+
+
+def _delete(kinds: Kind, floors: dict[int, Floor], draw: Draw) -> list[int]:
+    """Delete floors and comments; gives the floors in which a comment has to be added instead."""
+    if Kind.DELETED_FLOORS in kinds:
+        for _ in range(1 + int(draw() * 3)):
+            middle = list(floors)[1:-1]
+            if middle:
+                del floors[middle[int(draw() * len(middle))]]
+    if Kind.DELETED_COMMENTS in kinds and (discussed := _discussed(floors)):
+        floor = discussed[int(draw() * len(discussed))]
+        share = draw() * 0.6
+        kept = [comment for comment in floor.comments if draw() >= share]
+        floors[floor.post_id] = _with_comments(floor, kept[: len(floor.comments) - 1])
+    if Kind.SWAPPED_COMMENT in kinds and (discussed := _discussed(floors)):
+        floor = discussed[int(draw() * len(discussed))]
+        gone = int(draw() * len(floor.comments))
+        floors[floor.post_id] = _with_comments(floor, floor.comments[:gone] + floor.comments[gone + 1 :])
+        return [floor.post_id]
+    return []
+
+
+def _places_of_comments(kinds: Kind, floors: dict[int, Floor], draw: Draw) -> list[int]:
+    """Draw the floors that get one more comment, as often as they do; the first floor never has any."""
+    places = list(floors)[1:]
+    found: list[int] = []
+    if Kind.NEW_COMMENTS in kinds and places:
+        for _ in range(1 + int(draw() * 3)):
+            found += [places[int(draw() * len(places))]] * (1 + int(draw() * 3))
+    if Kind.MANY_NEW_COMMENTS in kinds and places:
+        found += [places[int(draw() * len(places))]] * (INLINE_COMMENTS + 1 + int(draw() * 4))
+    return found
+
+
+def _discussed(floors: dict[int, Floor]) -> list[Floor]:
+    return [floor for floor in floors.values() if floor.comments]
+
+
+def _with_comments(floor: Floor, comments: Sequence[Comment]) -> Floor:
+    """Give a floor other comments; where all came inline they go on to, up to the limit."""
+    most = INLINE_COMMENTS if floor.inline == len(floor.comments) else max(1, floor.inline)
+    return floor._replace(comments=tuple(comments), inline=min(most, len(comments)))
+
+
+def _slots_of(floors: Sequence[Floor], before: int, draw: Draw) -> Iterator[Slot]:
+    """Give the slots of new floors after `before` others; the last of a page may come again on the next."""
+    place = before
+    for floor in floors:
+        place += 1
+        is_repeated = place % THREAD_PAGE_SIZE == 0 and floor is not floors[-1] and draw() < 0.6
+        shown = floor._replace(is_repeated=is_repeated)
+        yield Slot(shown, floor.number)
+        if is_repeated:
+            place += 1
+            yield Slot(shown, floor.number + 1)
