@@ -19,7 +19,7 @@ from frontier.fingerprint import fingerprint
 from frontier.model import Request
 from tieba.codec import pack_plain
 from tieba.config import Config
-from tieba.pages import Scope, ThreadPage
+from tieba.pages import Fetch, ThreadPage
 from tieba.requests import make_request
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _REQUESTS = {
     "queued": _REQUEST,
     "queued_referer": _REQUEST | {"headers": {b"Referer": [b"https://tieba.baidu.com/f?kw=python&pn=50"]}},
 }
-_TIEBA = make_request(ThreadPage(_FIRST_ID, 2), Scope(), Config()).to_dict()
+_TIEBA = make_request(Fetch(ThreadPage(_FIRST_ID, 2)), Config()).to_dict()
 
 
 def _payload(request: dict[str, Any]) -> Callable[[int], str]:

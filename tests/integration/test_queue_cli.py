@@ -27,7 +27,7 @@ from tieba.cli import main
 from tieba.codec import LEASE, Codec
 from tieba.config import Config
 from tieba.migration import Migration
-from tieba.pages import CommentPage, ForumPage, Scope, ThreadPage
+from tieba.pages import CommentPage, Fetch, ForumPage, Scope, ThreadPage
 from tieba.requests import make_request, target_of
 from tieba.stock import stock_settings
 
@@ -91,7 +91,7 @@ def codec_of(spider):
 
 
 def request(target, pages=None, **kwargs):
-    return make_request(target, Scope(pages), Config(), **kwargs)
+    return make_request(Fetch(target, Scope(last_page=pages)), Config(), **kwargs)
 
 
 # For people.
@@ -451,7 +451,7 @@ def test_what_is_no_plain_request_goes_to_the_dead_letters_and_does_not_run(
         b"recursion": nested.replace(b"]\x94su.", b"]" * 5000 + b"a" * 4999 + b"su."),
         b"1048576": pickle.dumps({"url": "http://x/", "body": b"x" * 2**20}),
         b"priority": pickle.dumps({"url": "http://x/", "priority": "high"}),
-        b"target": json.dumps({"url": "http://x/", "meta": {"target": ["thread", 1, 1]}}).encode(),
+        b"target": json.dumps({"url": "http://x/", "meta": {"fetch": {"target": ["thread", 1, 1]}}}).encode(),
     }
     for entry in entries.values():
         server.zadd("shop:requests", {entry: 0}) if kind == "zset" else server.lpush("shop:requests", entry)

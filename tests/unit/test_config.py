@@ -21,6 +21,8 @@ def test_file_and_environment_over_it(load):
     found = load({"job": "a", "posts_rate": 3, "burst": 5}, TIEBA_JOB="b", TIEBA_OBEY_ROBOTS="false")
     assert (found.job, found.posts_rate, found.burst, found.obey_robots) == ("b", 3.0, 5, False)
     assert found.comments_rate == 5.0
+    assert load({"storage": ["jsonl"]}).storage == ("jsonl",)
+    assert load(TIEBA_STORAGE="mongodb, mysql").storage == ("mongodb", "mysql")
 
 
 def test_defaults_without_a_file(monkeypatch, tmp_path):
@@ -46,6 +48,13 @@ def test_defaults_without_a_file(monkeypatch, tmp_path):
         ({"mongodb_url": "mongodb://master:27017"}, "database in its path"),
         ({"api_url": "tiebac.baidu.com"}, "api_url must be a URL like http://host:port"),
         ({"api_url": "http://x/c/f"}, "without a path"),
+        ({"web_url": "tieba.baidu.com"}, "web_url must be a URL like http://host:port"),
+        ({"mysql_url": "mysql://master"}, "database in its path, like mysql://host:port/tieba"),
+        ({"storage": "mongodb"}, "storage must be a list of texts, not 'mongodb'"),
+        ({"storage": ["mongo"]}, "storage must be one or several of mongodb, mysql, jsonl, not ['mongo']"),
+        ({"storage": []}, "storage must be one or several of"),
+        ({"source": "html"}, "source must be one of api, web"),
+        ({"api_format": "xml"}, "api_format must be one of json, protobuf"),
         ({"log_level": "LOUD"}, "log_level must be one of DEBUG"),
         ({"egress": " "}, "egress must be a text that is not empty"),
         ([], "must hold one JSON object"),
@@ -76,6 +85,9 @@ def test_environment_errors_name_the_variable(load):
 def test_passwords_are_not_shown(load):
     with pytest.raises(config.ConfigError) as error:
         load({"mongodb_url": "mongodb://crawler:secret@master:27017"})
+    assert "secret" not in str(error.value)
+    with pytest.raises(config.ConfigError) as error:
+        load({"mysql_url": "mysql://crawler:secret@master"})
     assert "secret" not in str(error.value)
     with pytest.raises(config.ConfigError) as error:
         load({"redis_url": "redis://crawler:secret#1@master"})

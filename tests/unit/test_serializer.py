@@ -10,7 +10,7 @@ from scrapy.utils.request import request_from_dict
 
 from tieba import serializer
 from tieba.config import Config
-from tieba.pages import Scope, ThreadPage
+from tieba.pages import Fetch, ThreadPage
 from tieba.requests import make_request
 
 JSON = st.recursive(
@@ -60,7 +60,7 @@ def test_callbacks_and_request_classes_survive():
 
 
 def test_a_queued_request_is_small():
-    request = make_request(ThreadPage(10_547_324_883, 2), Scope(20), Config())
+    request = make_request(Fetch(ThreadPage(10_547_324_883, 2)), Config())
     assert len(serializer.dumps(request.to_dict())) < 520
 
 
