@@ -1,0 +1,55 @@
+"""MariaDB on the master: reachable from the slaves, closed to whoever has no password."""
+
+import pytest
+
+testinfra_hosts = ["ansible://master"]
+
+UNIT = "mariadb.service"
+
+
+@pytest.fixture
+def crawler(host, secret):
+    """Run one statement as the crawler's user, over TCP."""
+
+    def run(statement, password=None):
+        login = f"MYSQL_PWD={password or secret('mysql_crawler')} mariadb --host=127.0.0.1 --user=crawler"
+        return host.run(f"{login} --batch --skip-column-names tieba --execute=%s", statement)
+
+    return run
+
+
+def test_runs_and_listens_for_other_machines(host):
+    assert host.service(UNIT).is_running
+    assert host.service(UNIT).is_enabled
+    assert host.socket("tcp://0.0.0.0:3306").is_listening
+
+
+def test_the_sandbox_is_tight(exposure):
+    assert exposure(UNIT) <= 2.5
+
+
+def test_nobody_gets_in_without_a_password(host, crawler):
+    assert "Access denied" in crawler("SELECT 1", password="a guess").stderr
+    for user in ("root", "nobody"):
+        assert "denied" in host.run("mariadb --host=127.0.0.1 --user=%s --execute='SELECT 1'", user).stderr
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE DATABASE other", "SELECT * FROM mysql.global_priv", "SELECT 1 INTO OUTFILE '/tmp/x'"]
+)
+def test_the_crawlers_user_has_its_own_database_alone(crawler, statement):
+    assert "denied" in crawler(statement).stderr
+    assert crawler("SHOW DATABASES").stdout.split() == ["information_schema", "tieba"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("character_set_server", "utf8mb4"),
+        # What was stored survives a power cut.
+        ("innodb_flush_log_at_trx_commit", "1"),
+        ("innodb_doublewrite", "1"),
+    ],
+)
+def test_its_settings_are_in_effect(crawler, variable, value):
+    assert crawler(f"SELECT @@{variable}").stdout.strip() == value
