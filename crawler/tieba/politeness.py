@@ -76,7 +76,8 @@ class PolitenessMiddleware:
             if settler_of(self._crawler).strikes(request):
                 await self._cluster.patience(lambda: self._cluster.frontier.succeeded(self._slot(request)))
             request.meta["answer"] = answer
-            self._cluster.counts.count(outcome.value, final=True)
+            is_empty = outcome is Outcome.OK and not answer.has_content
+            self._cluster.counts.count("empty" if is_empty else outcome.value, final=True)
             return response
         if outcome in {Outcome.RATE_LIMITED, Outcome.VERIFICATION}:
             self._cluster.counts.count(outcome.value, final=False)

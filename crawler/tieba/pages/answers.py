@@ -59,6 +59,11 @@ class Answer:
     error: str | None = None
     retry_after: float | None = None
 
+    @property
+    def has_content(self) -> bool:
+        """Whether it lists anything; a page past the end does not."""
+        return bool(self.threads or self.posts or self.comments)
+
     def records(self) -> list[Record]:
         """Everything there is to store."""
         single = [record for record in (self.forum, self.thread) if record is not None]

@@ -172,9 +172,8 @@ def _more_pages(
 
 def _has_next(current: int, answer: Answer) -> bool:
     """Tell whether a page has a successor; one without content, past the end, has none."""
-    has_content = bool(answer.threads or answer.posts or answer.comments)
     last = answer.page.last if answer.page and answer.page.last else current
-    return (answer.has_more or last > current) and (has_content or current <= 1 or current < last)
+    return (answer.has_more or last > current) and (answer.has_content or current <= 1 or current < last)
 
 
 def _is_before(scope: Scope, answer: Answer) -> bool:
