@@ -1,4 +1,4 @@
-"""From the data model to the client API's JSON: names and shapes of the fields as the real answers have them.
+"""From the data model to the client API's answers: names and shapes of the fields as the real ones have them.
 
 Forum pages and thread pages follow captured answers of 2026-03. Of comment pages (`pb/floor`) no capture was
 found: they follow what public clients read, so their page has no `has_more`.
@@ -6,8 +6,7 @@ found: they follow what public clients read, so their page has no `has_more`.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from replica.world import COMMENT_PAGE_SIZE, HIDDEN, PROMOTED
 
@@ -15,31 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from replica.content import Comment, Floor, Piece, User
+    from replica.forms import Json
     from replica.world import Forum, Thread
-
-Json = dict[str, Any]
 
 _PICTURES = "http://tiebapic.baidu.com/forum"
 _EMOJI_TYPE, _IMAGE_TYPE = 2, 3
 
 
-def encode(answer: Json) -> bytes:
-    """Bytes of one answer."""
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+def forum_page(forum: Forum, page: int, size: int, *, is_good: bool = False) -> Json:
+    """Answer of `frs/page`: list page `page` (from 1) of `size` places, of which some may be empty.
 
-
-def error(code: int, message: str) -> Json:
-    """Answer that refuses a request."""
-    return {"error_msg": message, "error_code": code}
-
-
-def forum_page(forum: Forum, page: int, size: int) -> Json:
-    """Answer of `frs/page`: list page `page` (from 1) of `size` places, of which some may be empty."""
-    last = -(-len(forum.entries) // size)
+    `is_good` asks for the list of good threads (精品).
+    """
+    entries = forum.good_entries if is_good else forum.entries
+    last = -(-len(entries) // size)
     threads: list[Json] = []
     authors: list[User] = []
-    for entry in forum.entries[(page - 1) * size : page * size]:
-        if entry == HIDDEN:
+    previous = HIDDEN
+    for entry in entries[(page - 1) * size : page * size]:
+        if entry in {HIDDEN, previous}:  # one page does not show a thread twice
             continue
         if entry == PROMOTED:
             # Of two promoted entries one has no id at all and one the id 1.
@@ -48,6 +41,7 @@ def forum_page(forum: Forum, page: int, size: int) -> Json:
             )
             threads.append({**threads[-1], "id": 1, "tid": 1})
             continue
+        previous = entry
         thread = forum.thread(entry)
         threads.append(_listed_thread(thread))
         authors.append(thread.author)
@@ -69,7 +63,7 @@ def forum_page(forum: Forum, page: int, size: int) -> Json:
         "anti": {"tbs": "", "ifpost": 0, "forbid_flag": 1, "forbid_info": "本吧目前仅限登录用户发贴"},
         "page": {
             "current_page": page,
-            "total_count": forum.thread_count,
+            "total_count": len(entries) if is_good else forum.thread_count,
             "total_page": last,
             "has_more": int(page < last),
             "has_prev": int(page > 1),
@@ -82,12 +76,16 @@ def forum_page(forum: Forum, page: int, size: int) -> Json:
     }
 
 
-def thread_page(thread: Thread, page: int, size: int, inline: int) -> Json:
-    """Answer of `pb/page`: page `page` (from 1) of `size` slots; a floor brings at most `inline` comments."""
-    last = -(-len(thread.slots) // size)
+def thread_page(thread: Thread, page: int, size: int, inline: int, *, of_starter: bool = False) -> Json:
+    """Answer of `pb/page`: page `page` (from 1) of `size` slots; a floor brings at most `inline` comments.
+
+    `of_starter` asks for the floors of who began the thread.
+    """
+    slots = thread.starter_slots if of_starter else thread.slots
+    last = -(-len(slots) // size)
     posts: list[Json] = []
     authors: list[User] = [thread.author]
-    for floor, number in thread.slots[(page - 1) * size : page * size]:
+    for floor, number in slots[(page - 1) * size : page * size]:
         if floor is None:
             continue
         posts.append(_post(thread, floor, number, inline, authors))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from hashlib import md5
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -16,7 +16,8 @@ from starlette.routing import Route
 from replica import api, truth
 from replica.content import INLINE_COMMENTS, THREAD_PAGE_SIZE
 from replica.faults import HTML, NOT_FOUND_PAGE, VERIFICATION, Answer, FaultPlan
-from replica.world import LIST_PAGE_SIZE, Forum, Thread, World
+from replica.forms import Form, Protobuf, RefusedError, SignedJson
+from replica.world import LIST_PAGE_SIZE, MOST_THREADS, Forum, Thread, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,42 +26,24 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from replica.config import Config
+    from replica.forms import Json
 
-SALT = "tiebaclient!!!"  # of the client API's signature
 MAX_BODY = 65_536  # bytes of a request
 
-_JSON = "application/json; charset=utf-8"
+_SIGNED_JSON = SignedJson()
 _MAX_NUMBER = 2**63 - 1
 _ROBOTS = "User-agent: *\nAllow: /c/f/\nAllow: /f\nAllow: /p/\nAllow: /robots.txt\nDisallow: /replica/\n"
 _GONE = (4, "贴子可能已被删除")
 
 
-def sign(form: Mapping[str, str]) -> str:
-    """Signature of a form: MD5 of its sorted fields without `sign`, and the salt."""
-    plain = "".join(f"{key}={value}" for key, value in sorted(form.items()) if key != "sign")
-    return md5((plain + SALT).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
-
-
-class _RefusedError(Exception):
-    """The request cannot be answered: outcome, error code, message."""
-
-    def __init__(self, outcome: str, code: int, message: str) -> None:
-        super().__init__(outcome)
-        self.answer = _json(outcome, api.error(code, message))
-
-
-def _json(outcome: str, value: api.Json) -> Answer:
-    return Answer(outcome, 200, _JSON, api.encode(value))
-
-
-def _number(form: Mapping[str, str], name: str, default: int | None = None) -> int:
+def _number(given: Mapping[str, str], name: str, default: int | None = None) -> int:
     """Read a parameter as a number from 0; what the real server says to other values is not known."""
-    value = form.get(name, "")
+    value = given.get(name, "")
     if not value and default is not None:
         return default
     if value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= _MAX_NUMBER:
         return int(value)
-    raise _RefusedError("bad_parameter", 1, f"参数错误: {name}={value[:40]}")
+    raise RefusedError("bad_parameter", 1, f"参数错误: {name}={value[:40]}")
 
 
 class Site:
@@ -93,9 +76,9 @@ class Site:
             "cpu_seconds": round(time.process_time() - self._cpu_since, 3),
         }
 
-    async def answer(self, kind: str, body: bytes, client: str) -> Answer:
+    async def answer(self, kind: str, body: bytes, client: str, form: Form = _SIGNED_JSON) -> Answer:
         """Answer one request of the client API."""
-        return await self._count(kind, client, lambda: self._answer(kind, body))
+        return await self._count(kind, client, partial(self._answer, kind, body, form))
 
     async def answer_page(
         self, kind: str, client: str, request: str, make: Callable[[], Answer], checks: Sequence[Answer]
@@ -111,73 +94,76 @@ class Site:
         self._by_outcome[answer.outcome] += 1
         return answer
 
-    def _answer(self, kind: str, body: bytes) -> Answer:
+    def _answer(self, kind: str, body: bytes, form: Form) -> Answer:
+        def refuse(error: RefusedError) -> Answer:
+            return Answer(error.outcome, 200, form.content_type, form.write_error(error))
+
+        def make() -> Answer:
+            try:
+                return Answer("ok", 200, form.content_type, form.write(kind, content()))
+            except RefusedError as error:
+                return refuse(error)
+
         try:
-            form = dict(
-                parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
-            )
-        except ValueError:  # too many fields
-            form = {}
-        given = form.get("sign", "")
-        if given.lower() != sign(form):
-            return _json("bad_sign", api.error(110001, "未知错误"))
-        try:
-            request, content = self._route(kind, form)
-        except _RefusedError as refused:
-            return refused.answer
-        return self._unless_fault(request, lambda: _json("ok", content()))
+            request, content = self._route(kind, form.read(kind, body))
+        except RefusedError as error:
+            return refuse(error)
+        return self._unless_fault(request, make)
 
     def _unless_fault(
         self, request: str, make: Callable[[], Answer], checks: Sequence[Answer] = (VERIFICATION,)
     ) -> Answer:
-        """Answer a logical request, or let it go wrong; `make` may raise _RefusedError."""
+        """Answer a logical request, or let it go wrong."""
         self._attempts[request] += 1
-        try:
-            answer = self._faults.fault(request, self._attempts[request], checks) or make()
-        except _RefusedError as refused:
-            answer = refused.answer
+        answer = self._faults.fault(request, self._attempts[request], checks) or make()
         if answer.outcome in {"ok", "deleted"}:
             self._repeats += request in self._answered
             self._answered.add(request)
         return answer
 
-    def _route(self, kind: str, form: Mapping[str, str]) -> tuple[str, Callable[[], api.Json]]:
-        """Check the parameters; give the logical request's name and what makes its answer."""
-        page = max(1, _number(form, "pn", 1))  # the first page is 1, or 0 for some clients
+    def _route(self, kind: str, given: Mapping[str, str]) -> tuple[str, Callable[[], Json]]:
+        """Check the parameters; give the logical request's name and what makes its answer.
+
+        Lists are always in the order of the last replies, floors in that of their numbers.
+        """
+        page = max(1, _number(given, "pn", 1))  # the first page is 1, or 0 for some clients
         if kind == "forum":
-            size = min(100, max(1, _number(form, "rn", LIST_PAGE_SIZE)))
-            name = form.get("kw", "")
-            return f"forum {size} {page} {name}", lambda: api.forum_page(self._forum(name), page, size)
-        thread_id = _number(form, "kz")
-        if kind == "thread":
-            size = min(30, max(2, _number(form, "rn", THREAD_PAGE_SIZE)))
-            inline = min(INLINE_COMMENTS, _number(form, "floor_rn", INLINE_COMMENTS))
-            if not _number(form, "with_floor", 0):
-                inline = 0
-            return f"thread {thread_id} {size} {inline} {page}", lambda: api.thread_page(
-                self._thread(thread_id), page, size, inline
+            size = min(MOST_THREADS, max(1, _number(given, "rn", LIST_PAGE_SIZE)))
+            name, is_good = given.get("kw", ""), _number(given, "is_good", 0) > 0
+            return f"forum {size} {page} {is_good} {name}", lambda: api.forum_page(
+                self._forum(name), page, size, is_good=is_good
             )
-        post_id = _number(form, "pid")
+        thread_id = _number(given, "kz")
+        if kind == "thread":
+            size = min(THREAD_PAGE_SIZE, max(2, _number(given, "rn", THREAD_PAGE_SIZE)))
+            inline = min(INLINE_COMMENTS, _number(given, "floor_rn", INLINE_COMMENTS))
+            if not _number(given, "with_floor", 0):
+                inline = 0
+            of_starter = _number(given, "lz", 0) > 0
+            return f"thread {thread_id} {size} {inline} {page} {of_starter}", lambda: api.thread_page(
+                self._thread(thread_id), page, size, inline, of_starter=of_starter
+            )
+        post_id = _number(given, "pid")
         return f"comments {thread_id} {post_id} {page}", lambda: self._comment_page(thread_id, post_id, page)
 
     def _forum(self, name: str) -> Forum:
         forum = self.world.forum(name)
         if forum is None:
             # No capture of the real answer exists: code and message are invented.
-            raise _RefusedError("no_forum", 340001, f"您访问的贴吧不存在: {name[:40]}")
+            raise RefusedError("no_forum", 340001, f"您访问的贴吧不存在: {name[:40]}")
         return forum
 
     def _thread(self, thread_id: int) -> Thread:
         thread = self.world.thread(thread_id)
         if thread is None or thread.is_deleted:
-            raise _RefusedError("deleted", *_GONE)
+            raise RefusedError("deleted", *_GONE)
         return thread
 
-    def _comment_page(self, thread_id: int, post_id: int, page: int) -> api.Json:
+    def _comment_page(self, thread_id: int, post_id: int, page: int) -> Json:
         thread = self._thread(thread_id)
         floor = thread.floors_by_id.get(post_id)
         if floor is None:
-            raise _RefusedError("deleted", *_GONE)
+            raise RefusedError("deleted", *_GONE)
         return api.comment_page(thread, floor, page)
 
 
@@ -200,13 +186,23 @@ class _Endpoint:
                 body += message.get("body", b"")
             more = message.get("more_body", False)
         client = scope.get("client")
-        answer = await self._site.answer(self._kind, body[:MAX_BODY], client[0] if client else "")
+        answer = await self._site.answer(
+            self._kind, body[:MAX_BODY], client[0] if client else "", _form(scope)
+        )
         headers = [
             (b"content-type", answer.content_type.encode()),
             (b"content-length", str(len(answer.body)).encode()),
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+def _form(scope: Scope) -> Form:
+    headers = dict(scope["headers"])
+    if headers.get(b"x_bd_data_type") != b"protobuf":
+        return _SIGNED_JSON
+    command = dict(parse_qsl(scope["query_string"].decode("ascii", "replace"))).get("cmd", "")
+    return Protobuf(command, headers.get(b"content-type", b""))
 
 
 def create_app(config: Config) -> Starlette:

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from replica.app import sign
 from replica.config import Config, ConfigError
 from replica.content import THREAD_PAGE_SIZE
+from replica.forms import sign
 from replica.world import COMMENT_PAGE_SIZE, LIST_PAGE_SIZE, World
 
 if TYPE_CHECKING:

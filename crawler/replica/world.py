@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from random import Random
 
 LIST_PAGE_SIZE = 50  # threads; short pages and repeated threads are arranged for this page size
+MOST_THREADS = 100  # on one list page of the client API
 COMMENT_PAGE_SIZE = 30
 
 MAX_FORUMS = 64

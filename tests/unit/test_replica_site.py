@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from replica import cli
 from replica import config as settings_of
-from replica.app import Site, sign
+from replica.app import Site
 from replica.config import Config, ConfigError, Faults
 from replica.faults import FaultPlan
+from replica.forms import sign
 from replica.world import ForumSettings
 
 FORUMS = (ForumSettings("甲", 3, 6.0),)
