@@ -1,6 +1,7 @@
 """Preflight: what an operator can get wrong is one line that names the variable, the value and the fix."""
 
 import importlib.util
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ LIMITS = {
     "crawler_posts_rate": [0.01, 1000],
     "crawler_lease_seconds": [1, 3600],
     "crawler_max_attempts": [1, 1000],
+    "max_requests": [1, 1_000_000_000],
 }
 SHARED = {"deploy_no_log": {"type": "bool"}}
 
@@ -50,6 +52,24 @@ def settings(**variables):
             2,
             "crawler_proceses: there is no such variable; did you mean crawler_processes?",
         ),
+        (
+            "crawler_storage",
+            "mysql",
+            "crawler_storage is 'mysql': it must be a list of one or several of mongodb, mysql, jsonl, "
+            "such as [mongodb]",
+        ),
+        (
+            "crawler_storage",
+            ["mysql", "sqlite"],
+            "crawler_storage is ['mysql', 'sqlite']: it must be a list of one or several of mongodb, mysql, "
+            "jsonl, such as [mongodb]",
+        ),
+        ("tieba_sorce", "web", "tieba_sorce: there is no such variable; did you mean tieba_source?"),
+        (
+            "crawler_seeds",
+            [{"forum": "聊天", "max_requests": 0}],
+            "crawler_seeds: max_requests is 0: it must be a whole number from 1 to 1000000000",
+        ),
         ("deploy_no_log", "perhaps", "deploy_no_log is 'perhaps': it must be true or false"),
     ],
 )
@@ -59,7 +79,12 @@ def test_a_wrong_setting_is_named_with_what_it_must_be(name, value, expected):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("crawler_processes", "4"), ("crawler_posts_rate", "2.5"), ("crawler_obey_robots", "false")],
+    [
+        ("crawler_processes", "4"),
+        ("crawler_posts_rate", "2.5"),
+        ("crawler_obey_robots", "false"),
+        ("crawler_seeds", [{"forums": ["聊天"], "pages": 20, "since": date(2026, 1, 31)}]),
+    ],
 )
 def test_values_given_as_text_on_the_command_line_are_taken(name, value):
     assert settings(**{name: value}) == []
@@ -142,6 +167,84 @@ def test_a_job_whose_keys_redis_would_refuse_is_explained(master, slave, said):
     (error,) = jobs(master, slave)
     assert error.startswith(said)
     assert "\n" not in error
+
+
+def storage(*stores, **variables):
+    hostvars = {host: {"crawler_storage": [*stores], **variables} for host in ("master", "slave1")}
+    return preflight.storage_errors(hostvars, hostvars) + preflight.seed_errors(hostvars, hostvars)
+
+
+def pictures(store, **variables):
+    return {"crawler_pictures": True, "crawler_pictures_store": store, **variables}
+
+
+ENDPOINT = "crawler_pictures_s3_endpoint"
+UPDATE = {"crawler_seeds": [{"forum": "聊天", "update": True}]}
+
+
+@pytest.mark.parametrize(
+    ("stores", "variables"),
+    [
+        (["mongodb", "mysql", "jsonl"], {}),
+        (["mysql", "jsonl"], {"crawler_schedule": "daily", **UPDATE}),
+        (["mongodb"], pictures("/srv/pictures")),
+        (["mongodb"], pictures("s3://bucket/tieba/", **{ENDPOINT: "https://s3.example.com"})),
+        (["mongodb"], {"crawler_pictures_store": "nowhere"}),  # not used
+        (["jsonl"], {"crawler_seeds": [{"threads": [7777]}, {"forums": ["聊天"], "pages": "3-"}]}),
+    ],
+)
+def test_settings_that_go_together(stores, variables):
+    assert storage(*stores, **variables) == []
+
+
+@pytest.mark.parametrize(
+    ("stores", "variables", "said"),
+    [
+        (["mysql", "mysql"], {}, "crawler_storage is ['mysql', 'mysql']: name each store once"),
+        (
+            ["jsonl"],
+            {"crawler_schedule": "daily"},
+            "crawler_schedule is 'daily', but crawler_storage is ['jsonl']: only mongodb and mysql can tell",
+        ),
+        (["jsonl"], UPDATE, "crawler_seeds has a seed with update, but crawler_storage is ['jsonl']: only"),
+        (["mysql"], pictures("pictures"), "crawler_pictures_store is 'pictures': it must be a whole path"),
+        (
+            ["mysql"],
+            pictures("/home/me/pictures"),
+            "crawler_pictures_store is '/home/me/pictures': the service",
+        ),
+        (
+            ["mysql"],
+            pictures("s3://bucket"),
+            "crawler_pictures_store is 's3://bucket': it must be a bucket and",
+        ),
+        (
+            ["mysql"],
+            pictures("s3://bucket/tieba/"),
+            "crawler_pictures_store is 's3://bucket/tieba/', but crawler_pictures_s3_endpoint is ''",
+        ),
+        (
+            ["mysql"],
+            {"crawler_seeds": [{"pages": 3}]},
+            "crawler_seeds holds {'pages': 3}: each seed needs forum or",
+        ),
+        (
+            ["mysql"],
+            {"crawler_seeds": [{"forum": "聊天", "pages": "7-3"}]},
+            "crawler_seeds: pages is '7-3': it must be a number of list pages, such as 20, or a range",
+        ),
+        (["mysql"], {"crawler_pages": "many"}, "crawler_pages is 'many': it must be a number of list pages"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_explained(stores, variables, said):
+    (error,) = storage(*stores, **variables)  # one, although both machines have it
+    assert error.startswith(said)
+    assert "\n" not in error
+
+
+def test_slaves_write_to_the_stores_that_the_master_has():
+    (error,) = jobs({"crawler_storage": ["mysql"]}, {})
+    assert error == "crawler_storage is ['mongodb'] on s, but ['mysql'] on m: set it for all machines"
 
 
 def test_a_certificate_authority_that_is_not_there_is_explained(tmp_path):
