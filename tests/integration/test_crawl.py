@@ -9,7 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.conftest import get_json, program
+from tests.conftest import get_json
+from tests.integration.commands import crawl, tieba, wait_for
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
 FAULTS = {
@@ -22,7 +23,6 @@ FAULTS = {
     "error_share": 0.1,
 }
 QUICK = ["-s", "TIEBA_FIRST_PAUSE=0.2", "-s", "FRONTIER_RETRY_DELAY=0.2"]
-CRAWL_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -34,30 +34,6 @@ def site(serve_replica):
 def quiet_site(site):
     with urllib.request.urlopen(f"{site}/replica/reset", data=b"", timeout=10):
         return site
-
-
-def crawl(environment, *arguments):
-    return subprocess.Popen(
-        [program("scrapy"), "crawl", "tieba", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def tieba(environment, *arguments):
-    return subprocess.run(
-        [program("tieba"), *arguments], env=environment, capture_output=True, text=True, timeout=60
-    )
-
-
-def wait_for(process):
-    output, _ = process.communicate(timeout=CRAWL_SECONDS)
-    assert process.returncode == 0, output
-    assert "Traceback" not in output, output
-    assert "Deprecat" not in output, output
-    return output
 
 
 def test_two_workers_fetch_everything_once(environment, quiet_site):

@@ -1,0 +1,73 @@
+"""Keeping up to date: a second crawl fetches what has changed, and marks what is gone."""
+
+import json
+import urllib.request
+
+import pytest
+
+from tests.conftest import get_json
+from tests.integration.commands import crawl, tieba, wait_for
+
+FORUMS = [{"name": "聊天", "pages": 8, "floors_per_thread": 5}]
+SHARE = 0.05
+MOST_REQUESTS = 0.10  # of those of a whole crawl
+
+
+@pytest.fixture
+def site(serve_replica):
+    return serve_replica(forums=FORUMS)
+
+
+@pytest.fixture(params=["mongodb", "mysql"])
+def store(request, environment):
+    """Give the environment of a node that has this store."""
+    if request.param == "mysql":
+        environment |= {"TIEBA_MYSQL_URL": request.getfixturevalue("mysql_url")}
+    return environment | {"TIEBA_STORAGE": request.param}
+
+
+def post(url):
+    with urllib.request.urlopen(url, data=b"", timeout=60) as answer:
+        return json.load(answer)
+
+
+def crawl_to_the_end(environment, *arguments):
+    workers = [crawl(environment, *arguments) for _ in range(2)]
+    return [wait_for(worker) for worker in workers]
+
+
+def report_of(environment, site):
+    report = tieba(environment, "report", "--json", "--truth", site)
+    assert report.returncode == 0, report.stdout[-4000:]
+    return json.loads(report.stdout)
+
+
+def test_an_update_fetches_what_changed_and_makes_the_store_equal_the_truth(store, site):
+    environment = store | {"TIEBA_API_URL": site}
+    crawl_to_the_end(environment, "-a", "forum=聊天")
+    whole = report_of(environment, site)["site"]["answers"]
+
+    for _ in range(2):
+        post(f"{site}/replica/advance?share={SHARE}")
+        post(f"{site}/replica/reset")
+        assert tieba(environment, "seed", "--again").returncode == 0
+        crawl_to_the_end(environment)
+        update = report_of(environment, site)
+        assert 0 < update["site"]["answers"] <= MOST_REQUESTS * whole
+        assert update["site"]["repeats"] == 0
+        assert update["complete"]
+
+    # Again without any change: the list alone.
+    post(f"{site}/replica/reset")
+    assert tieba(environment, "seed", "--again").returncode == 0
+    crawl_to_the_end(environment)
+    assert get_json(f"{site}/replica/stats")["by_kind"] == {"forum": 4, "thread": 0, "comments": 0}
+
+
+def test_threads_of_a_crawl_that_did_not_end_are_fetched_again(store, site):
+    environment = store | {"TIEBA_API_URL": site}
+    crawl_to_the_end(environment, "-a", "forum=聊天", "-a", "pages=1", "-a", "max_requests=30")
+    assert get_json(f"{site}/replica/stats")["answers"] == 30
+    assert tieba(environment, "seed", "--forum=聊天", "--pages=1", "--update").returncode == 0
+    crawl_to_the_end(environment)
+    assert report_of(environment, site)["complete"]
