@@ -17,6 +17,7 @@ from replica import api, truth
 from replica.content import INLINE_COMMENTS, THREAD_PAGE_SIZE
 from replica.faults import HTML, NOT_FOUND_PAGE, VERIFICATION, Answer, FaultPlan
 from replica.forms import Form, Protobuf, RefusedError, SignedJson
+from replica.web import endpoints as web
 from replica.world import LIST_PAGE_SIZE, MOST_THREADS, Forum, Thread, World
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Site:
         self.reset()
 
     def reset(self) -> None:
-        """Zero the counters; forget which requests were answered before."""
+        """Zero the counters; forget which requests were answered before. The content stays as it is."""
         self._since = time.monotonic()
         self._cpu_since = time.process_time()
         self._by_kind = Counter({"forum": 0, "thread": 0, "comments": 0})
@@ -219,6 +220,19 @@ def create_app(config: Config) -> Starlette:
         site.reset()
         return JSONResponse(site.stats())
 
+    async def advance(request: Request) -> Response:
+        given = request.query_params.get("share", "0.05")
+        try:
+            share = float(given)
+        except ValueError:
+            share = 0
+        if not 0 < share <= 1:
+            return JSONResponse(
+                {"error": f"share={given[:40]!r} is not a number above 0, up to 1"}, status_code=400
+            )
+        forums = site.world.advance(share)
+        return JSONResponse({"generation": site.world.generation, "forums": forums})
+
     async def ground_truth(request: Request) -> Response:
         name = request.query_params.get("forum", "")
         forum = site.world.forum(name)
@@ -227,12 +241,11 @@ def create_app(config: Config) -> Starlette:
             return JSONResponse(
                 {"error": f"forum {name!r} does not exist; there are {known}"}, status_code=404
             )
-        pages = request.query_params.get("pages", str(forum.pages))
-        if not (pages.isascii() and pages.isdigit() and len(pages) < 10 and int(pages) >= 1):
-            return JSONResponse(
-                {"error": f"pages={pages[:40]!r} is not a whole number from 1"}, status_code=400
-            )
-        return StreamingResponse(_truth_lines(forum, int(pages)), media_type="application/x-ndjson")
+        try:
+            part = truth.Part.parse(request.query_params)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
+        return StreamingResponse(_truth_lines(forum, part), media_type="application/x-ndjson")
 
     async def not_found(_: Request, __: Exception) -> Response:
         return Response(NOT_FOUND_PAGE, status_code=404, media_type=HTML)
@@ -242,8 +255,10 @@ def create_app(config: Config) -> Starlette:
             Route("/c/f/frs/page", _Endpoint(site, "forum"), methods=["POST"]),
             Route("/c/f/pb/page", _Endpoint(site, "thread"), methods=["POST"]),
             Route("/c/f/pb/floor", _Endpoint(site, "comments"), methods=["POST"]),
+            *web.routes(site),
             Route("/robots.txt", robots),
             Route("/replica/truth", ground_truth),
+            Route("/replica/advance", advance, methods=["POST"]),
             Route("/replica/stats", stats),
             Route("/replica/reset", reset, methods=["POST"]),
         ],
@@ -251,9 +266,9 @@ def create_app(config: Config) -> Starlette:
     )
 
 
-async def _truth_lines(forum: Forum, pages: int) -> AsyncIterator[str]:
+async def _truth_lines(forum: Forum, part: truth.Part) -> AsyncIterator[str]:
     lines: list[str] = []
-    for record in truth.records(forum, pages):
+    for record in truth.records(forum, part):
         lines.append(truth.encode(record))
         if len(lines) >= 200:
             yield "".join(lines)
