@@ -71,11 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     listing = add(
         "truth",
         "print what a perfect crawler stores, one JSON object a line",
-        "tieba-replica truth --forum 聊天 --pages 20",
+        "tieba-replica truth --forum 聊天 --pages 10",
     )
     listing.add_argument("--forum", required=True, help="name of the forum")
     listing.add_argument(
-        "--pages", type=_whole(1, 10**9), help="first list pages, of 50 threads (default: all)"
+        "--pages", type=_whole(1, 10**9), help="first list pages, of 100 threads (web: 50; default: all)"
+    )
+    listing.add_argument(
+        "--source", choices=truth.SOURCES, default="api", help="what the crawler reads (default: api)"
     )
     listing.set_defaults(run=_truth)
 
@@ -174,7 +177,7 @@ def _truth(options: argparse.Namespace) -> int:
     if forum is None:
         known = ", ".join(item.name for item in world.forums)
         raise ConfigError(f"forum {options.forum!r} does not exist; there are {known}")
-    for record in truth.records(forum, options.pages or forum.pages):
+    for record in truth.records(forum, truth.Part(last=options.pages, source=options.source)):
         sys.stdout.write(truth.encode(record))
     sys.stdout.flush()
     return 0

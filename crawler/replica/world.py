@@ -241,6 +241,11 @@ class Forum:
         return -(-len(self.entries) // LIST_PAGE_SIZE)
 
     @property
+    def now(self) -> int:
+        """When it is, in unix seconds."""
+        return self._world.now
+
+    @property
     def thread_count(self) -> int:
         """How many threads the list has, with those that are deleted but still listed."""
         return len(self._order)

@@ -55,8 +55,8 @@ class Server:
         assert status == 200
         return json.loads(body)
 
-    def truth(self, forum, pages):
-        status, kind, body = self.exchange("GET", f"/replica/truth?forum={quote(forum)}&pages={pages}")
+    def truth(self, forum, pages, query=""):
+        status, kind, body = self.exchange("GET", f"/replica/truth?forum={quote(forum)}&last={pages}{query}")
         assert (status, kind) == (200, "application/x-ndjson")
         return [json.loads(line) for line in body.decode().splitlines()]
 
@@ -126,8 +126,8 @@ def comment_record(row, users, post_id, thread_id):
 class Walk:
     """Everything that can be reached from the first list pages of a forum."""
 
-    def __init__(self, server, forum, pages, rn=30):
-        self.server, self.rn = server, rn
+    def __init__(self, server, forum, pages, rn=30, threads=100, **scope):
+        self.server, self.rn, self.list_rn, self.scope = server, rn, threads, scope
         self.requests = 0
         self.forum = None
         self.threads, self.posts, self.comments = {}, {}, {}
@@ -143,7 +143,7 @@ class Walk:
         return self.server.call(path, **fields)
 
     def list_page(self, name, page):
-        answer = self.call("/c/f/frs/page", kw=name, pn=page, rn=50)
+        answer = self.call("/c/f/frs/page", kw=name, pn=page, rn=self.list_rn, **self.scope)
         assert answer["error_code"] == 0
         self.page_sizes.append(len(answer["thread_list"]))
         forum = answer["forum"]
@@ -176,7 +176,9 @@ class Walk:
         page = 0
         while True:
             page += 1
-            answer = self.call("/c/f/pb/page", kz=thread_id, pn=page, rn=self.rn, with_floor=1, floor_rn=10)
+            answer = self.call(
+                "/c/f/pb/page", kz=thread_id, pn=page, rn=self.rn, with_floor=1, floor_rn=10, **self.scope
+            )
             if answer["error_code"] == 4:
                 self.threads[thread_id]["deleted"] = True
                 return
@@ -195,6 +197,7 @@ class Walk:
 
     def post(self, row, users, thread_id, forum_id):
         fields, place = author(row, users)
+        is_new = row["id"] not in self.sightings
         self.sightings.setdefault(row["id"], []).append(row["floor"])
         self.posts[row["id"]] = {
             "post_id": row["id"],
@@ -213,7 +216,7 @@ class Walk:
         for comment in inline:
             record = comment_record(comment, users, row["id"], thread_id)
             self.comments[comment["id"]] = record
-        if len(inline) < row["sub_post_number"]:
+        if is_new and len(inline) < row["sub_post_number"]:
             self.floor(thread_id, row["id"], row["sub_post_number"])
 
     def floor(self, thread_id, post_id, count):
@@ -242,10 +245,14 @@ def by_id(records, kind):
     return found
 
 
-@pytest.mark.parametrize(("forum", "pages", "rn"), [("聊天", 2, 30), ("聊天", 3, 17), ("读书", 1, 2)])
+@pytest.mark.parametrize(("forum", "pages", "rn"), [("聊天", 1, 30), ("聊天", 2, 17), ("读书", 1, 2)])
 def test_walking_the_site_finds_exactly_the_truth(server, forum, pages, rn):
-    truth = server.truth(forum, pages)
     walk = Walk(server, forum, pages, rn)
+    compare(walk, server.truth(forum, pages))
+    assert any(thread.get("deleted") for thread in walk.threads.values())
+
+
+def compare(walk, truth):
     assert by_id(truth, "forum") == {walk.forum["forum_id"]: walk.forum}
     assert by_id(truth, "thread") == walk.threads
     assert by_id(truth, "comment") == walk.comments
@@ -257,11 +264,33 @@ def test_walking_the_site_finds_exactly_the_truth(server, forum, pages, rn):
         assert again == first + 1
         del walk.posts[key]["floor"]
     assert expected == walk.posts
-    assert any(thread.get("deleted") for thread in walk.threads.values())
+
+
+def test_truth_follows_the_generations_and_counts_the_fewest_requests(start):
+    server = start()
+    for _ in range(3):
+        status, _, body = server.exchange("POST", "/replica/advance?share=0.1")
+        assert (status, set(json.loads(body)["forums"])) == (200, {"聊天", "读书"})
+        server.exchange("POST", "/replica/reset")
+        walk, truth = Walk(server, "聊天", 2), server.truth("聊天", 2)
+        compare(walk, truth)
+        assert truth[-1] == {"record": "requests", "fewest": server.stats()["by_kind"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "scope"), [("&good=1", {"is_good": 1}), ("&starter=1", {"lz": 1})], ids=["good", "starter"]
+)
+def test_truth_of_a_part(start, query, scope):
+    server = start()
+    walk, truth = Walk(server, "聊天", 1, **scope), server.truth("聊天", 1, query)
+    compare(walk, truth)
+    assert truth[-1]["fewest"] == server.stats()["by_kind"]
+    assert 0 < len(walk.posts) < len(by_id(server.truth("聊天", 1), "post")) / 2
+    assert walk.comments
 
 
 def test_walk_meets_the_traps(server):
-    walk = Walk(server, "聊天", 3)
+    walk = Walk(server, "聊天", 3, threads=50)
     assert walk.page_sizes[1] < 45
     assert walk.page_sizes[0] > 45
     assert set(walk.promoted) == {1, None}
@@ -308,7 +337,10 @@ def test_robots_txt_allows_the_api(server):
         ("forum=" + quote("没有"), 404, "没有"),
         ("", 404, "''"),
         ("forum=" + quote("读书") + "&pages=0", 400, "pages='0'"),
-        ("forum=" + quote("读书") + "&pages=x", 400, "pages='x'"),
+        ("forum=" + quote("读书") + "&first=x", 400, "first='x'"),
+        ("forum=" + quote("读书") + "&first=3&last=2", 400, "last=2"),
+        ("forum=" + quote("读书") + "&source=app", 400, "source='app'"),
+        ("forum=" + quote("读书") + "&good=yes", 400, "good='yes'"),
     ],
 )
 def test_bad_questions_about_the_truth(server, query, status, named):
@@ -317,6 +349,12 @@ def test_bad_questions_about_the_truth(server, query, status, named):
     message = json.loads(body)["error"]
     assert named in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("share", ["0", "1.1", "nan", "many"])
+def test_impossible_share_of_change_is_named(server, share):
+    status, _, body = server.exchange("POST", f"/replica/advance?share={share}")
+    assert (status, json.loads(body)["error"]) == (400, f"share={share!r} is not a number above 0, up to 1")
 
 
 def test_other_paths_and_methods(server):

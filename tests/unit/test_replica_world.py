@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from replica import truth
 from replica.config import Config
 from replica.content import THREAD_PAGE_SIZE
+from replica.truth import Part
 from replica.world import (
     HIDDEN,
     LIST_PAGE_SIZE,
@@ -47,7 +48,7 @@ def test_two_processes_list_the_same_truth():
 
 
 def test_another_seed_gives_another_truth():
-    one, other = (list(truth.records(World(seed, FORUMS).forums[0], 1)) for seed in (1, 2))
+    one, other = (list(truth.records(World(seed, FORUMS).forums[0], Part())) for seed in (1, 2))
     assert one != other
 
 
@@ -65,7 +66,7 @@ def test_ids_never_collide():
     world = World(3, FORUMS)
     ids: dict[str, list[int]] = {"thread": [], "post": [], "comment": []}
     for forum in world.forums:
-        for record in truth.records(forum, forum.pages):
+        for record in truth.records(forum, Part()):
             if record["record"] in ids:
                 ids[record["record"]].append(record[f"{record['record']}_id"])
     shared = ids["post"] + ids["comment"]
@@ -152,7 +153,7 @@ def test_repeated_floor_is_the_first_of_the_next_page(default_world):
 
 def test_truth_follows_its_conventions():
     forum = World(3, FORUMS).forums[0]
-    found = [json.loads(truth.encode(record)) for record in truth.records(forum, 4)]
+    found = [json.loads(truth.encode(record)) for record in truth.records(forum, Part())]
     by_kind: dict[str, list[dict]] = {}
     for record in found:
         by_kind.setdefault(record["record"], []).append(record)
