@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, NoReturn
 from tieba.checks import Unusable, UsageError
 from tieba.config import ConfigError, load
 from tieba.export.command import add_parser as add_export
-from tieba.pages import CommentPage, ThreadPage, answer_to_json, api
+from tieba.pages import CommentPage, ThreadPage, answer_to_json
+from tieba.pages.reading import read_any
 from tieba.pages.values import identifier
+from tieba.samples import Sample, is_sample
 from tieba.seeds import SeedError, forum_target, make_seeds, parse_seeds, thread_target
 
 if TYPE_CHECKING:
@@ -108,13 +110,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: tieba parse --url http://tiebac.baidu.com/c/f/frs/page answer.json",
     )
     parse.add_argument("--url", help="where the answer came from")
-    parse.add_argument(
-        "--status", type=int, default=200, metavar="CODE", help="its HTTP status; default: 200"
-    )
+    parse.add_argument("--status", type=int, metavar="CODE", help="its HTTP status; default: 200")
     parse.add_argument(
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="one of its headers"
     )
-    parse.add_argument("file", metavar="FILE", help="the answer's body; - reads standard input")
+    parse.add_argument(
+        "file", metavar="FILE", help="the answer's body, or a sample with its headers; - reads standard input"
+    )
     parse.set_defaults(run=_parse)
 
     add_export(commands)
@@ -303,7 +305,20 @@ def _parse(options: argparse.Namespace) -> int:
         body = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
     except OSError as error:
         raise UsageError(f"{options.file}: {error.strerror}; give the file of a saved answer") from None
-    answer = api.read(body, status=options.status, url=options.url, headers=headers)
+    sample = Sample(body=body, status=200, headers={})
+    if is_sample(body):
+        try:
+            sample = Sample.from_bytes(body)
+        except ValueError as error:
+            raise UsageError(f"{options.file}: {error}; give an answer as `curl -i` prints it") from None
+    answer = read_any(
+        sample.body,
+        target=sample.target,
+        status=options.status or sample.status,
+        url=options.url or sample.url,
+        headers={**sample.headers, **headers},
+        at=sample.at,
+    )
     print(json.dumps(answer_to_json(answer), ensure_ascii=False))
     return 0
 

@@ -21,12 +21,21 @@ _VERIFICATION = tuple(
     sign.encode()
     for sign in ("百度安全验证", "seccaptcha.baidu.com", "BIOC_OPTIONS", "wappass.baidu.com/static/captcha")
 )
-_DELETED = tuple(sign.encode() for sign in ("该贴已被删除", "您访问的贴子被隐藏", "您所访问的贴子无法显示"))
+_DELETED = {
+    sign.encode(): reason
+    for sign, reason in {
+        "该贴已被删除": "the thread was deleted",
+        "该帖已被删除": "the thread was deleted",
+        "您访问的贴子被隐藏": "the thread is hidden",
+        "您所访问的贴子无法显示": "the thread went when its forum was merged",
+        "您访问的贴子不存在": "there is no such thread",
+    }.items()
+}
 _CLOSED = "本吧暂不开放".encode()
-_TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*(?:</title|$)", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(rb"<title\b[^>]{0,200}>([^<]{0,200})", re.IGNORECASE)
 _TITLE_404 = "贴吧404".encode()
 _TITLE_VERIFICATION = "安全验证".encode()
-_TITLE_LENGTH = 80
+_TITLE_LOGIN = "登录".encode()
 
 _DELETED_CODE = 4
 _RATE_LIMITED_CODE = 239103
@@ -37,24 +46,35 @@ _CLOSED_WORD = "暂不开放"
 Verdict = tuple[Outcome, str | None]  # the outcome, and why it is not ok
 
 
-def classify(status: int, url: str | None, headers: Mapping[str, str], body: bytes, payload: Any) -> Verdict:
+def classify(
+    status: int,
+    url: str | None,
+    headers: Mapping[str, str],
+    body: bytes,
+    payload: Any,
+    *,
+    is_content: bool = False,
+) -> Verdict:
     """Tell the outcome of an answer.
 
-    `headers` have lower-case names; `payload` is the body's JSON value, None where it is not JSON. An ok
-    says only that nothing is wrong with the answer, not that it holds what was asked for.
+    `headers` have lower-case names; `payload` is the body's JSON value, None where it is not JSON.
+    `is_content` says that the body is a page with the site's content, in which no words of users may be
+    taken for the site's own. An ok says only that nothing is wrong with the answer, not that it holds what
+    was asked for.
     """
-    if _is_captcha_address(url):
-        return Outcome.VERIFICATION, "redirected to a captcha (wappass)"
+    if outcome := _outcome_of_address(url):
+        return outcome, f"redirected to {_host(url)}"
     if 300 <= status < 400:
         location = headers.get("location", "")
-        if _is_captcha_address(location):
-            return Outcome.VERIFICATION, "redirect to a captcha (wappass)"
-        return Outcome.UNKNOWN, f"HTTP {status}, redirect to {location or 'nowhere'}"
+        outcome = _outcome_of_address(location) or Outcome.UNKNOWN
+        return outcome, f"HTTP {status}, redirect to {location or 'nowhere'}"
     if status == 429:
         return Outcome.RATE_LIMITED, "HTTP 429"
     if isinstance(payload, dict):
         return _classify_json(status, payload)
-    if not _is_markup(body):
+    if is_content and status < 300:
+        return Outcome.OK, None
+    if not is_markup(body):
         # What people wrote in an answer that is broken must not pass for the site's own words.
         found = f"{len(body)} bytes of no known form" if body.strip() else "empty body"
         return Outcome.UNKNOWN, f"HTTP {status}, {found}"
@@ -63,7 +83,7 @@ def classify(status: int, url: str | None, headers: Mapping[str, str], body: byt
 
 def decode(body: bytes) -> Any:
     """Give the JSON value of a body, or None where it is not JSON."""
-    if _is_markup(body):
+    if is_markup(body):
         return None
     try:
         # Names and texts can hold bytes of another encoding and control characters.
@@ -72,7 +92,8 @@ def decode(body: bytes) -> Any:
         return None
 
 
-def _is_markup(body: bytes) -> bool:
+def is_markup(body: bytes) -> bool:
+    """Tell whether a body begins as HTML does."""
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
@@ -82,19 +103,24 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None if seconds is None else float(seconds)
 
 
-def _is_captcha_address(url: str | None) -> bool:
-    if not url:
-        return False
+def _outcome_of_address(url: str | None) -> Outcome | None:
+    host = _host(url)
+    if host.startswith("wappass."):
+        return Outcome.VERIFICATION
+    return Outcome.LOGIN_REQUIRED if host.startswith("passport.") else None
+
+
+def _host(url: str | None) -> str:
     try:
-        return (urlsplit(url).hostname or "").startswith("wappass.")
+        return urlsplit(url or "").hostname or ""
     except ValueError:
-        return False
+        return ""
 
 
 def _classify_json(status: int, payload: dict[str, Any]) -> Verdict:
     code = error_code(payload)
     message = text(payload.get("error_msg")) or text(payload.get("errmsg")) or ""
-    message = message or text(mapping(payload.get("error")).get("errmsg")) or ""
+    message = message or text(mapping(payload.get("error")).get("errmsg")) or text(payload.get("error")) or ""
     reason = f"error {code} {message}".rstrip()
     if status >= 500:
         return Outcome.UNKNOWN, f"HTTP {status}, {reason}"
@@ -118,6 +144,7 @@ def error_code(payload: dict[str, Any]) -> int | None:
     for value in (
         payload.get("error_code"),
         payload.get("errno"),
+        payload.get("no"),
         mapping(payload.get("error")).get("errno"),
     ):
         if isinstance(value, str):
@@ -132,24 +159,28 @@ def error_code(payload: dict[str, Any]) -> int | None:
 
 def _classify_page(status: int, url: str | None, body: bytes) -> Verdict:
     found = _TITLE.search(body)
-    title = found.group(1)[:_TITLE_LENGTH] if found else b""
+    title = found[1].strip() if found else b""
+    path = path_of(url)
     if _TITLE_VERIFICATION in title or any(sign in body for sign in _VERIFICATION):
         return Outcome.VERIFICATION, "safety verification page"
-    if any(sign in body for sign in _DELETED):
-        return Outcome.DELETED, "page says that the thread was deleted"
+    if _TITLE_404 in title and path.startswith("/c/"):  # the client API, which tells of deletion in JSON
+        return Outcome.RATE_LIMITED, "page 贴吧404 in place of an API answer"
+    for sign, reason in _DELETED.items():
+        if sign in body:
+            return Outcome.DELETED, f"page says that {reason}"
     if _CLOSED in body:
         return Outcome.CLOSED, "page says that the forum is not open"
-    if _TITLE_404 in title:
-        path = _path(url)
-        if path.startswith("/c/"):  # the client API
-            return Outcome.RATE_LIMITED, "page 贴吧404 in place of an API answer"
-        if path.startswith("/p/"):
-            return Outcome.DELETED, "page 贴吧404 in place of a thread"
+    # Without its address, only the status tells the page of a deleted thread from that of a crawl too fast.
+    if _TITLE_404 in title and (path.startswith("/p/") or (status == 404 and not path)):
+        return Outcome.DELETED, "page 贴吧404 in place of a thread"
+    if _TITLE_LOGIN in title:
+        return Outcome.LOGIN_REQUIRED, "page to log in"
     shown = f"titled {title.decode(errors='replace')!r}" if title else f"of {len(body)} bytes"
     return Outcome.UNKNOWN, f"HTTP {status}, page {shown}"
 
 
-def _path(url: str | None) -> str:
+def path_of(url: str | None) -> str:
+    """Give a URL's path, '' where there is none."""
     try:
         return urlsplit(url or "").path
     except ValueError:

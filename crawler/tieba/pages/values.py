@@ -7,6 +7,7 @@ missing.
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timezone
 from typing import Any
 
@@ -71,3 +72,12 @@ def time(value: Any) -> datetime | None:
     if seconds is None or seconds > _LARGEST_TIME:
         return None
     return datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
+_REPLY_TO = re.compile(r"回复\s{1,9}@?(?P<name>[^:：\n]{1,60}?)\s{0,9}[:：]\s{0,9}(?P<text>.*)", re.DOTALL)
+
+
+def addressee(words: str) -> tuple[str | None, str]:
+    """Split a comment into the name after "回复" (None where it names nobody) and the text itself."""
+    found = _REPLY_TO.match(words)
+    return (name(found["name"]), found["text"]) if found else (None, words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tieba.pages.values import identifier, integer, mapping, name, rows, text
+from tieba.pages.values import addressee, identifier, integer, mapping, name, rows, text
 
 # Types of fragments. The others, known (0, 9, 18, 27, 40) or not, are text.
 _EMOJI = {2, 11}
@@ -17,7 +17,6 @@ _TIEBA_PLUS = {35, 36, 37}
 _VOTE = 52
 _IMAGE_FIELDS = ("origin_src", "big_cdn_src", "cdn_src", "src")
 
-_REPLY_TO = re.compile(r"回复\s+@?(?P<name>[^:：\n]{1,60}?)\s*[:：]\s*(?P<text>.*)", re.DOTALL)
 _COLON = re.compile(r"\s*[:：]\s*")
 
 
@@ -56,5 +55,4 @@ def addressed_content(value: Any) -> tuple[str | None, str | None]:
         rest, _ = content(fragments[2:])
         return reply_to, _COLON.sub("", rest or "", count=1) if _COLON.match(rest or "") else rest
     words, _ = content(value)
-    found = _REPLY_TO.match(words or "")
-    return (found["name"].strip(), found["text"]) if found else (None, words)
+    return addressee(words) if words is not None else (None, None)

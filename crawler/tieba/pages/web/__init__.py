@@ -1,0 +1,158 @@
+"""The classic site's web pages as a source: HTML as it was served from 2015 to 2024, without an account."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from selectolax.lexbor import LexborHTMLParser
+
+from tieba.pages import outcomes
+from tieba.pages.answers import Answer, Outcome
+from tieba.pages.sources import Call
+from tieba.pages.targets import CommentPage, ForumPage, ThreadComments, ThreadPage, kind_of
+from tieba.pages.values import identifier, integer
+from tieba.pages.web import comments, forum, markup, thread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tieba.pages.targets import Fetch, Target
+
+__all__ = ["WebPages"]
+
+# Ten times the largest page that was seen. What is larger is not read: bodies can be made on which every HTML
+# parser takes time and memory out of all proportion to their size.
+_LARGEST = 6 << 20  # bytes
+
+
+class WebPages:
+    """Asks for pages as a browser that is not signed in would."""
+
+    comments_per_page = 10
+    has_inline_comments = False
+
+    def build(self, fetch: Fetch) -> Call:
+        """Build the request; the same fetch always gives the same bytes."""
+        target = fetch.target
+        fields: dict[str, str | int]
+        starter: dict[str, str | int] = {"see_lz": 1} if fetch.scope.starter else {}
+        match target:
+            case ForumPage():
+                fields = {"kw": target.forum, "ie": "utf-8", "pn": forum.THREADS_PER_PAGE * (target.page - 1)}
+                # /f?tab=good is the same list, but in 2026 only /f/good was open to visitors.
+                return _call("threads", "/f/good" if fetch.scope.good else "/f", fields)
+            case ThreadPage():
+                return _call("posts", f"/p/{target.thread_id}", {"pn": target.page, **starter})
+            case ThreadComments():
+                # Any forum id will do.
+                fields = {"tid": target.thread_id, "fid": 1, "pn": target.page, **starter}
+                return _call("comments", "/p/totalComment", fields)
+            case CommentPage():
+                fields = {"tid": target.thread_id, "pid": target.post_id, "pn": target.page}
+                return _call("comments", "/p/comment", fields)
+
+    def read(
+        self,
+        body: bytes,
+        *,
+        target: Target | None = None,
+        status: int = 200,
+        url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        at: datetime | None = None,
+    ) -> Answer:
+        """Tell what an answer means; never raises, whatever the bytes are.
+
+        `headers` have lower-case names. Without `target` the kind is told from the content; with it, an
+        answer of another kind, or one that is cut off, is unknown. `at` is when the answer came: lists give
+        times without their day.
+        """
+        headers = headers or {}
+        if len(body) > _LARGEST:
+            return _unknown(f"HTTP {status}, {len(body)} bytes: more than any page of the site has")
+        body = markup.as_utf8(body)
+        payload = None if outcomes.is_markup(body) else comments.decode(body)
+        if payload is None:
+            answer = _read_page(body, target, url, at) if status == HTTPStatus.OK else None
+        else:
+            answer = (
+                comments.read_total(payload, _number(target, url)) if comments.is_total(payload) else None
+            )
+        is_content = payload is None and answer is not None
+        outcome, error = outcomes.classify(status, url, headers, body, payload, is_content=is_content)
+        if outcome is not Outcome.OK:
+            return Answer(outcome=outcome, error=error, retry_after=outcomes.retry_after(headers))
+        if answer is None:
+            return _unknown("JSON without comments")
+        if target is None or answer.outcome is not Outcome.OK:
+            return answer
+        other = _other(answer, target, is_json=payload is not None)
+        return _unknown(f"answer {other} to a request for {target}") if other else answer
+
+
+def _call(endpoint: str, path: str, fields: dict[str, str | int]) -> Call:
+    return Call(endpoint, f"{path}?{urlencode(fields)}")
+
+
+def _unknown(error: str) -> Answer:
+    return Answer(outcome=Outcome.UNKNOWN, error=error)
+
+
+def _read_page(body: bytes, target: Target | None, url: str | None, at: datetime | None) -> Answer | None:
+    """Read a page by what it holds; None for one that holds nothing of the site's content."""
+    tree = LexborHTMLParser(body)
+    number, thread_id = _number(target, url), _thread_id(target, url)
+    if tree.css_first(thread.LIST) is not None:
+        answer = thread.read_thread(tree, body, thread_id, number)
+        if target is not None and not thread.is_whole(body):
+            return _unknown(f"thread page cut off after {len(body)} bytes")
+        if not answer.posts and answer.page and (answer.page.number or 1) == 1:
+            return _unknown("thread page without floors")
+        return answer
+    page = forum.find_list(tree)
+    if page is not None:
+        if target is not None and not forum.is_whole(page):
+            return _unknown(f"forum page cut off after {len(body)} bytes")
+        return forum.read_forum(tree, page, body, number, at)
+    if tree.css_first(comments.FRAGMENT) is not None:
+        post_id = target.post_id if isinstance(target, CommentPage) else _query(url, "pid")
+        return comments.read_fragment(tree, thread_id, post_id, number)
+    return None
+
+
+def _other(answer: Answer, target: Target, *, is_json: bool) -> str | None:
+    """Tell what an answer is, where it is not what was asked for."""
+    if answer.kind != kind_of(target):
+        return f"of kind {answer.kind}"
+    if is_json != isinstance(target, ThreadComments):
+        return "in JSON" if is_json else "in HTML"
+    if answer.thread and isinstance(target, ThreadPage) and answer.thread.thread_id != target.thread_id:
+        return f"about thread {answer.thread.thread_id}"
+    return None
+
+
+def _number(target: Target | None, url: str | None) -> int | None:
+    """Give the number of the page that was asked for."""
+    if target is not None:
+        return target.page
+    position = _query(url, "pn")
+    if position is None or outcomes.path_of(url).startswith("/p/"):
+        return position or None
+    return position // forum.THREADS_PER_PAGE + 1
+
+
+def _thread_id(target: Target | None, url: str | None) -> int | None:
+    if target is not None:
+        return None if isinstance(target, ForumPage) else target.thread_id
+    return _query(url, "tid") or identifier(outcomes.path_of(url).removeprefix("/p/"))
+
+
+def _query(url: str | None, name: str) -> int | None:
+    try:
+        values = parse_qs(urlsplit(url or "").query).get(name, [""])
+    except ValueError:
+        return None
+    return integer(values[0])

@@ -1,0 +1,182 @@
+"""Forum pages: the list of threads, in the page itself or in a comment from which a script puts it there."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from selectolax.lexbor import LexborHTMLParser
+
+from tieba.pages.answers import Answer, Outcome, Page
+from tieba.pages.values import flag, identifier, integer, name, text
+from tieba.pages.web import markup
+from tieba.pages.web.users import Users
+from tieba.records import Forum, Thread
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from selectolax.lexbor import LexborNode
+
+THREADS_PER_PAGE = 50
+
+_LIST = "#thread_list"
+_PAGELETS = 'code[id$="thread_list"], code'  # the likely one, and any other
+# What a thread's entry is made of. Parts are taken in the order of the page, the first of a kind after each
+# entry's start: entries are found nested in others, where a block before them is not closed.
+_PART = {
+    "j_thread_list": "entry",
+    "j_th_tit": "title",
+    "tb_icon_author": "author",
+    "is_show_create_time": "created",
+    "j_reply_data": "replied",
+    "icon-top": "top",
+    "icon-good": "good",
+}
+_PARTS = "li.j_thread_list, a.j_th_tit, .tb_icon_author, .is_show_create_time, .j_reply_data, i.icon-top, i.icon-good"
+_PROMOTION_ID = 1  # the "thread" by which a forum looks for moderators
+_AUTHOR_TITLE = re.compile(r"主题作者\s{0,9}[:：]\s{0,9}(.+)", re.DOTALL)
+_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})")
+_PAGE_NUMBER = re.compile(r"[?&]pn=(\d{1,10})(?!\d)")
+
+
+def find_list(tree: LexborHTMLParser) -> LexborHTMLParser | None:
+    """Give the document that holds the list of threads: the page or what one of its comments hides."""
+    if tree.css_first(_LIST) is not None:
+        return tree
+    for node in tree.css(_PAGELETS):
+        comment = node.first_child
+        while comment is not None and not comment.is_comment_node:
+            comment = comment.next
+        hidden = (comment.comment_content or "") if comment is not None else ""
+        if "thread_list" in hidden:
+            page = LexborHTMLParser(hidden)
+            if page.css_first(_LIST) is not None:
+                return page
+    return None
+
+
+def is_whole(page: LexborHTMLParser) -> bool:
+    """Tell whether the document goes on after its list."""
+    return page.css_first(".thread_list_bottom, #frs_list_pager, .th_footer_l") is not None
+
+
+def read_forum(
+    tree: LexborHTMLParser, page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None
+) -> Answer:
+    """Read a forum page; `page` is what `find_list` found in `tree`, the whole."""
+    forum = _forum(tree, page, body)
+    users = Users()
+    threads: dict[int, Thread] = {}
+    for entry in _entries(page):
+        thread = _thread(entry, forum.forum_id if forum else None, users, at)
+        if thread is not None:
+            threads.setdefault(thread.thread_id, thread)
+    shown, has_more = _page(page, number)
+    return Answer(
+        outcome=Outcome.OK,
+        kind="forum",
+        forum=forum,
+        page=shown,
+        has_more=has_more,
+        threads=tuple(threads.values()),
+        users=users.seen(),
+    )
+
+
+class _Part(NamedTuple):
+    node: LexborNode
+    attributes: dict[str, str | None]
+
+
+def _entries(page: LexborHTMLParser) -> list[dict[str, _Part]]:
+    entries: list[dict[str, _Part]] = []
+    for node in page.css(_PARTS):
+        attributes = node.attributes
+        kind = _kind(attributes.get("class") or "")
+        if kind == "entry":
+            entries.append({kind: _Part(node, attributes)})
+        elif entries:
+            entries[-1].setdefault(kind, _Part(node, attributes))
+    return entries
+
+
+@functools.lru_cache(maxsize=512)
+def _kind(classes: str) -> str:
+    return next((_PART[part] for part in classes.split() if part in _PART), "")
+
+
+def _thread(
+    entry: dict[str, _Part], forum_id: int | None, users: Users, at: datetime | None
+) -> Thread | None:
+    attributes = entry["entry"].attributes
+    about = markup.fields(attributes.get("data-field"))
+    title = entry.get("title")
+    address = _THREAD_ADDRESS.search((title.attributes.get("href") if title else None) or "")
+    thread_id = (
+        identifier(about.get("id"))
+        or identifier(attributes.get("data-tid"))
+        or identifier(address[1] if address else None)
+    )
+    if thread_id is None or thread_id == _PROMOTION_ID:
+        return None
+    author = entry["author"].attributes if "author" in entry else {}
+    author_id = identifier(markup.fields(author.get("data-field")).get("user_id"))
+    called = _AUTHOR_TITLE.match(author.get("title") or "")
+    user_name = name(about.get("author_name"))
+    nickname = name(about.get("author_nickname")) or name(called[1] if called else None)
+    users.add(author_id, user_name, nickname, about.get("author_portrait"))
+    is_top = "top" in entry or "thread_top" in (attributes.get("class") or "").split()
+    return Thread(
+        thread_id=thread_id,
+        forum_id=forum_id,
+        title=text(title.attributes.get("title") or markup.plain(title.node)) if title else None,
+        author_id=author_id,
+        author_name=user_name or nickname,
+        reply_count=integer(about.get("reply_num")),
+        first_post_id=identifier(about.get("first_post_id")),
+        is_pinned=bool(flag(about["is_top"])) if "is_top" in about else is_top,
+        is_good=bool(flag(about["is_good"])) if "is_good" in about else "good" in entry,
+        created_at=_clock(entry.get("created"), at),
+        last_reply_at=_clock(entry.get("replied"), at),
+    )
+
+
+def _clock(part: _Part | None, at: datetime | None) -> datetime | None:
+    return markup.clock(markup.plain(part.node), at) if part and at else None
+
+
+def _forum(tree: LexborHTMLParser, page: LexborHTMLParser, body: bytes) -> Forum | None:
+    data = markup.page_data(body, b"forum")
+    forum_id = identifier(data.get("id")) or identifier(data.get("forum_id"))
+    if forum_id is None:
+        return None
+    totals = [_count(node) for node in page.css(".th_footer_l .red_text")]
+    if len(totals) != 3:
+        totals = [None, _count(tree.css_first(".card_infoNum")), _count(tree.css_first(".card_menNum"))]
+    return Forum(
+        forum_id=forum_id,
+        name=name(data.get("name")) or markup.forum_name(tree),
+        thread_count=totals[0],
+        post_count=totals[1],
+        member_count=totals[2],
+    )
+
+
+def _count(node: LexborNode | None) -> int | None:
+    return integer(markup.plain(node).replace(",", ""))
+
+
+def _page(page: LexborHTMLParser, number: int | None) -> tuple[Page, bool]:
+    """Give where the page stands and whether there is a next one; a forum of one page has no pager."""
+    shown = identifier(markup.plain(page.css_first("#frs_list_pager .pagination-current")))
+    number = shown or number
+    has_more = page.css_first("#frs_list_pager a.next") is not None
+    last = _PAGE_NUMBER.search(markup.attribute(page.css_first("#frs_list_pager a.last"), "href"))
+    if last is not None:
+        return Page(number, int(last[1]) // THREADS_PER_PAGE + 1), has_more
+    if not has_more:
+        number = number or 1
+        return Page(number, number), False
+    return Page(number, None), True
