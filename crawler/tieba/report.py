@@ -237,7 +237,7 @@ def _fetch_truth(url: str, seeds: Iterable[Mapping[str, Any]]) -> dict[str, dict
                 if kind == "requests":  # the fewest that a crawl needs
                     continue
                 records[kind][record[_COMPARED[kind].key_field]] = record
-            except (ValueError, KeyError, TypeError):  # noqa: PERF203 - ends the loop
+            except (ValueError, KeyError, TypeError):
                 raise Unusable(f"--truth {url}: not a line of truth: {text[:80]!r}") from None
     return records
 
