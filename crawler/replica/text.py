@@ -113,8 +113,8 @@ EMOJI = (
     ("image_emoticon3", "吐舌"),
     ("image_emoticon16", "泪"),
     ("image_emoticon33", "喷"),
-    ("image_emoticon89", "小乖"),
-    ("image_emoticon66", "茶杯"),
+    ("image_emoticon28", "乖"),
+    ("image_emoticon43", "茶杯"),
 )
 NAME_HEADS = (
     "晚风",
