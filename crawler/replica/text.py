@@ -111,7 +111,7 @@ EMOJI = (
     ("image_emoticon1", "呵呵"),
     ("image_emoticon2", "哈哈"),
     ("image_emoticon3", "吐舌"),
-    ("image_emoticon16", "泪"),
+    ("image_emoticon9", "泪"),
     ("image_emoticon33", "喷"),
     ("image_emoticon28", "乖"),
     ("image_emoticon43", "茶杯"),

@@ -10,7 +10,6 @@ from replica.web.markup import attribute, content, mention, plain_portrait, port
 from replica.web.shown import (
     COMMENT_PAGE_SIZE,
     THREAD_PAGE_SIZE,
-    clock,
     early_comments,
     loose_minute,
 )
@@ -31,7 +30,7 @@ def first_comments(world: World, thread: Thread, page: int, *, starter_only: boo
         for floor, _ in slots[(page - 1) * THREAD_PAGE_SIZE : page * THREAD_PAGE_SIZE]
         if floor is not None and floor.comments
     ]
-    now = clock(world)
+    now = world.now
     listed = {str(floor.post_id): _floor(thread, floor, now) for floor in floors}
     authors = {comment.author for floor in floors for comment in early_comments(floor)}
     users = ",".join(sorted(_user(user) for user in authors if user.user_id))
@@ -46,7 +45,7 @@ def first_comments(world: World, thread: Thread, page: int, *, starter_only: boo
 
 def comment_page(world: World, floor: Floor, page: int) -> bytes:
     """Fragment with page `page` (from 1) of the comments of a floor, 10 a page; it knows no user ids."""
-    now = clock(world)
+    now = world.now
     count = len(floor.comments)
     last = -(-count // COMMENT_PAGE_SIZE)
     shown = floor.comments[(page - 1) * COMMENT_PAGE_SIZE : page * COMMENT_PAGE_SIZE]

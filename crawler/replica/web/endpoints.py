@@ -12,7 +12,7 @@ from starlette.routing import Route
 from replica.faults import HTML, NOT_FOUND_PAGE, VERIFICATION, Answer
 from replica.web.comments import comment_page, first_comments
 from replica.web.lists import forum_page, missing_forum_page
-from replica.web.shown import LIST_PAGE_SIZE, clock
+from replica.web.shown import LIST_PAGE_SIZE
 from replica.web.threads import thread_page
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Pages:
         def make() -> Answer:
             forum = self._world.forum(name)
             if forum is None:
-                return Answer("no_forum", 200, HTML, missing_forum_page(name, clock(self._world)))
+                return Answer("no_forum", 200, HTML, missing_forum_page(name, self._world.now))
             return Answer("ok", 200, HTML, forum_page(self._world, forum, page, good=good))
 
         return f"web forum {good} {page} {name}", make

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from replica.web import surroundings
 from replica.web.markup import attribute, home, medals, picture, plain_portrait, script_json, tbs
-from replica.web.shown import LIST_PAGE_SIZE, clock, list_time, list_title
+from replica.web.shown import LIST_PAGE_SIZE, list_time, list_title
 from replica.world import PROMOTED
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def forum_page(world: World, forum: Forum, page: int, *, good: bool) -> bytes:
         content = (surroundings.FORUM_PAGELETS, _PAGELET[0], *content, _PAGELET[1])
     else:
         content = (_INLINE[0], *content, _INLINE[1])
-    head = _head(forum, clock(world)).encode()
+    head = _head(forum, world.now).encode()
     return b"".join((head, *content, surroundings.FORUM_SCRIPTS, b"</body></html>\n"))
 
 
@@ -153,7 +153,7 @@ _FOLDER = (
 
 
 def _thread(world: World, thread: Thread, place: int, shape: Look, *, is_on_top: bool) -> str:
-    now = clock(world)
+    now = world.now
     thread_id = thread.thread_id
     title = escape(list_title(thread))
     is_film = any(piece.kind == "video" for piece in thread.first_pieces)
@@ -234,7 +234,7 @@ def _name(user: User, *, is_new: bool) -> str:
 
 
 def _detail(world: World, thread: Thread, *, is_film: bool) -> str:
-    now = clock(world)
+    now = world.now
     words = "".join(piece.text for piece in thread.first_pieces if piece.kind == "text").replace("\n", " ")
     # Whoever replied last is not in the data model: anybody does.
     last = world.content.user(lambda: thread.thread_id % 997 / 997)

@@ -94,7 +94,7 @@ def _piece(piece: Piece, now: int) -> str:
     if kind == "video":
         return (
             f'<div class="video_src_wrapper"><embed class="BDE_Flash" data-video="{piece.ref}"'
-            f' vsrc="{piece.text}" type="application/x-shockwave-flash" width="500" height="450"></div>'
+            ' type="application/x-shockwave-flash" width="500" height="450"></div>'
         )
     return f'<div class="voice_player voice_player_pb" data-voice-md5="{piece.ref}"></div>'
 

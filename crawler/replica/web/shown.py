@@ -6,11 +6,9 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from replica.world import NEWEST_REPLY
-
 if TYPE_CHECKING:
     from replica.content import Comment, Floor
-    from replica.world import Thread, World
+    from replica.world import Thread
 
 LIST_PAGE_SIZE = 50  # threads
 THREAD_PAGE_SIZE = 30  # floors
@@ -18,7 +16,6 @@ COMMENT_PAGE_SIZE = 10
 
 _LIST_TITLE = 30  # characters
 _BEIJING = 8 * 3_600  # seconds ahead of UTC
-_DAY = 86_400  # seconds from one generation of the world to the next
 _CLIENTS = ("", "Android客户端", "iPhone客户端")
 
 
@@ -31,11 +28,6 @@ class Template(Enum):
 
 
 _TEMPLATES = tuple(Template)
-
-
-def clock(world: World) -> int:
-    """Give the moment, in Unix seconds, as of which all pages are."""
-    return NEWEST_REPLY + world.generation * _DAY
 
 
 def list_title(thread: Thread) -> str:

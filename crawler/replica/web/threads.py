@@ -10,7 +10,7 @@ from urllib.parse import quote
 from replica.web import surroundings
 from replica.web.floors import floor_markup
 from replica.web.markup import attribute, tbs
-from replica.web.shown import THREAD_PAGE_SIZE, Template, clock, template
+from replica.web.shown import THREAD_PAGE_SIZE, Template, template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def thread_page(world: World, thread: Thread, page: int, *, starter_only: bool) 
     slots = thread.starter_slots if starter_only else thread.slots
     last = max(1, -(-len(slots) // THREAD_PAGE_SIZE))
     page = min(page, last)
-    now = clock(world)
+    now = world.now
     shown = slots[(page - 1) * THREAD_PAGE_SIZE : page * THREAD_PAGE_SIZE]
     pager = _pager(thread, page, last, starter_only=starter_only)
     return b"".join(
