@@ -11,8 +11,8 @@ Conventions:
   deleted thread that is still listed has `deleted: true` and only what the list shows: neither posts nor
   comments, and no `first_post_id` through the API. Threads that are no longer listed are left out.
 - A post's `text` is the text of all pieces joined without separator; an emoji is its name in
-  brackets; links, names (@…) and videos are their text; pictures and voice add nothing. `images`
-  are the `origin_src` in order.
+  brackets; links, names (@…) and videos are their text, on web pages videos their address; pictures and
+  voice add nothing. `images` are the `origin_src` in order.
 - A floor that comes again as first of the next page has another number there. Which sighting is stored last
   depends on the order of the answers, so that `floor` is left out for such floors.
 - `comment_count` is the number of comments; a crawler has to fetch comment pages where fewer came inline.
@@ -200,7 +200,7 @@ def _post(thread: Thread, floor: Floor, part: Part) -> Record:
         "thread_id": thread.thread_id,
         "forum_id": thread.forum.forum_id,
         **_author(floor.author),
-        "text": "".join(_words(piece) for piece in floor.pieces),
+        "text": "".join(_words(piece, part) for piece in floor.pieces),
         "images": [original_picture(piece.text) for piece in floor.pieces if piece.kind == "image"],
         "created_at": _minute(floor.created) if part.is_web else _time(floor.created),
         "comment_count": len(floor.comments),
@@ -222,7 +222,7 @@ def _comment(thread: Thread, floor: Floor, comment: Comment, part: Part) -> Reco
         "post_id": floor.post_id,
         "thread_id": thread.thread_id,
         **_author(comment.author),
-        "text": "".join(_words(piece) for piece in comment.pieces),
+        "text": "".join(_words(piece, part) for piece in comment.pieces),
         "created_at": _time(comment.created),
     }
     if comment.reply_to is not None:
@@ -241,9 +241,11 @@ def _author(user: User) -> Record:
     return {"author_id": user.user_id, **name} if user.user_id else name
 
 
-def _words(piece: Piece) -> str:
+def _words(piece: Piece, part: Part) -> str:
     if piece.kind == "emoji":
         return f"[{piece.text}]"
+    if piece.kind == "video" and part.is_web:
+        return piece.ref
     return "" if piece.kind in {"image", "voice"} else piece.text
 
 
