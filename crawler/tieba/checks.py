@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +62,9 @@ def store_problem(error: StoreError, config: Config) -> Unusable:
 
 
 async def check_servers(config: Config) -> None:
-    """Raise Unusable unless Redis and the store can be used."""
+    """Raise Unusable unless Redis, the store and the folder of pictures can be used."""
+    if config.pictures and "://" not in config.pictures_store:
+        _check_folder("pictures_store", Path(config.pictures_store))
     await _check_redis(config)
     try:
         store = MongoStore(config.mongodb_url)
@@ -95,6 +99,17 @@ async def _check_redis(config: Config) -> None:
             await client.llen(f"{config.job}:start_urls")
         except ERRORS as error:
             raise redis_problem(error, config) from None
+
+
+def _check_folder(key: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise Unusable(
+            f"{key}: {folder}: {error.strerror}; name another, or make this one writable"
+        ) from None
 
 
 def _missing_file(address: Address) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,6 +183,9 @@ def _problem(key: str, value: Any) -> str | None:
     elif key == "storage":
         if not value or len(set(value)) < len(value) or not set(value) <= set(STORES):
             return f"one or several of {', '.join(STORES)}"
+    elif key == "pictures_store" and "://" in value:
+        if not re.fullmatch(r"s3://[^/]+(/.*)?", value):
+            return "a folder, or a bucket like s3://bucket/folder"
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         if not 0 < value < 1_000_000:
             return "more than 0 and less than 1000000"

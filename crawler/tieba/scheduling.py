@@ -41,6 +41,7 @@ from frontier.job import Job
 from frontier.worker import Worker
 from tieba.codec import LEASE, Codec
 from tieba.feeding import Feeder
+from tieba.settling import PutBack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -141,6 +142,7 @@ class Scheduler(BaseScheduler):
         methods["process_spider_exception"].append(None)
         self._crawler.signals.connect(self._note_spider_error, signals.spider_error)
         self._crawler.signals.connect(self._note_item_error, signals.item_error)
+        self._crawler.signals.connect(self._note_item_dropped, signals.item_dropped)
         if isinstance(spider, RedisMixin):
             self._feeder = Feeder(spider, self._job, self._codec, self.worker.patience)
             self._feeder.start()
@@ -260,6 +262,10 @@ class Scheduler(BaseScheduler):
 
     def _note_item_error(self, response: Any, failure: Failure) -> None:
         self._note_error(getattr(response, "request", None), failure, "item pipeline")
+
+    def _note_item_dropped(self, response: Any, exception: BaseException) -> None:
+        if isinstance(exception, PutBack) and response is not None:
+            self.put_back(response.request)
 
     def _note_error(self, request: Request | None, failure: Failure, where: str) -> None:
         if hand := self._hand_of(request):

@@ -75,6 +75,11 @@ FRONTIER_LEASE_SECONDS = TIEBA_CONFIG.lease_seconds
 FRONTIER_MAX_ATTEMPTS = TIEBA_CONFIG.max_attempts
 FRONTIER_RETRY_DELAY = 1.0
 
+if TIEBA_CONFIG.pictures:
+    ITEM_PIPELINES = {"tieba.pictures.PicturesPipeline": 500}
+    FILES_STORE = TIEBA_CONFIG.pictures_store  # for S3 botocore reads AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …
+    TIEBA_PICTURES_LIMIT = (TIEBA_CONFIG.pictures_rate, TIEBA_CONFIG.burst)
+
 if TIEBA_CONFIG.scheduler == "scrapy_redis":
     locals().update(stock_settings(TIEBA_CONFIG))
     DOWNLOADER_MIDDLEWARES["tieba.stock.TurnMiddleware"] = 940

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+from scrapy.exceptions import DropItem
+
 if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.crawler import Crawler
+
+
+class PutBack(DropItem):
+    """Raised by an item pipeline: the request that the item is from is given back unharmed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, log_level="DEBUG")
 
 
 class Settler(Protocol):

@@ -25,6 +25,7 @@ from frontier.connection import ERRORS
 from tieba.cluster import Cluster
 from tieba.codec import identity
 from tieba.requests import fresh
+from tieba.turns import take_turn
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _IDLE_SECONDS = 10
 _RETRY_SECONDS = 1.0
-_LONGEST_WAIT = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,6 @@ class TurnMiddleware:
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
-        self._cluster = Cluster.of(crawler)
         self._limits = {
             endpoint: Limit(*limit) for endpoint, limit in crawler.settings.getdict("FRONTIER_LIMITS").items()
         }
@@ -186,14 +185,7 @@ class TurnMiddleware:
     async def process_request(self, request: Request) -> None:
         """Wait for the request's turn."""
         endpoint = request.meta.get("endpoint")
-        if endpoint is None:
-            return
-        cluster = self._cluster
-        while self._crawler.engine.running:
-            turn = await cluster.patience(
-                lambda: cluster.frontier.turn(f"{endpoint}:{cluster.config.egress}", self._limits[endpoint])
-            )
-            await asyncio.sleep(min(turn.wait, _LONGEST_WAIT))
-            if turn.is_granted:
-                request.meta["strikes"] = turn.strikes
-                return
+        if endpoint is not None and (
+            turn := await take_turn(self._crawler, endpoint, self._limits[endpoint])
+        ):
+            request.meta["strikes"] = turn.strikes

@@ -53,6 +53,7 @@ def test_defaults_without_a_file(monkeypatch, tmp_path):
         ({"storage": "mongodb"}, "storage must be a list of texts, not 'mongodb'"),
         ({"storage": ["mongo"]}, "storage must be one or several of mongodb, mysql, jsonl, not ['mongo']"),
         ({"storage": []}, "storage must be one or several of"),
+        ({"pictures_store": "s3:///folder"}, "pictures_store must be a folder, or a bucket like s3://"),
         ({"source": "html"}, "source must be one of api, web"),
         ({"api_format": "xml"}, "api_format must be one of json, protobuf"),
         ({"log_level": "LOUD"}, "log_level must be one of DEBUG"),

@@ -100,6 +100,9 @@ def _check(options: argparse.Namespace) -> None:
         for name in names:
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name} is not for {options.collection}; leave it out")
+    for folder in options.folders or ():
+        if not Path(folder).is_dir():
+            raise UsageError(f"--from {folder}: no such folder")
     if options.for_spreadsheet and options.format != "csv":
         raise UsageError(f"--for-spreadsheet is for csv, not for {options.format}")
     if options.out == "-" and options.format in _BINARY and sys.stdout.isatty():
@@ -121,9 +124,8 @@ async def _export(options: argparse.Namespace) -> int:
         from tieba.export.output import check_free
 
         check_free(path, force=options.force)
-    store = _store(options)
+    store = await _open_store(options)
     try:
-        await store.open()
         selection = Selection(
             forum_id=None if options.forum is None else await find_forum(store, options.forum),
             thread_id=thread_id,
@@ -146,14 +148,16 @@ async def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _store(options: argparse.Namespace) -> Store:
+async def _open_store(options: argparse.Namespace) -> Store:
     if options.folders:
         from tieba.storage.jsonl import JsonlStore
 
-        return JsonlStore(*options.folders)
+        return JsonlStore(*options.folders)  # not opened, which would create what it needs to write
     from tieba.storage.stores import make_store
 
-    return make_store(load())
+    store = make_store(load())
+    await store.open()
+    return store
 
 
 async def _write_records(
