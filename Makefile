@@ -3,7 +3,7 @@ PYTHON ?= python3
 export FORUM PAGES SLAVES TARGET STORAGE SOURCE FORMAT NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh setup test chaos bench-frontier lint unit lock proto
+.PHONY: help up scale down clean status watch logs ssh export setup test chaos bench-frontier lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,8 @@ logs: ## the latest log lines of all nodes: NODE=slave1 LAST=50
 	$(CONTROL) logs
 ssh: ## a shell on a node: NODE=slave1
 	$(CONTROL) ssh
+export: ## write what was crawled into a file: OUT=posts.csv FORMAT=csv|jsonl|parquet|xlsx
+	@NODE=master $(PYTHON) -m control ssh -- tieba export --format=$(or $(FORMAT),csv) --out=- >$(or $(OUT),posts.$(or $(FORMAT),csv))
 down: ## remove what make up made: nodes, network, image, keys, data
 	$(CONTROL) down
 clean: down ## remove also what this folder can make again: .venv/ and .cache/

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from control import ansible, cluster, settings, up
+from control import ansible, cluster, records, settings, up
 from control.engine import docker
 from control.process import ControlError, shown
 from control.project import CLUSTER, LOG
@@ -191,7 +191,7 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str
     kept = f"cluster {CLUSTER} is kept for a look; `make down CLUSTER={CLUSTER}` removes it"
     try:
         _deploy(slaves, made_for, lease_seconds, scheduler, list_pages(faults))
-        is_complete, result = _crawl(faults, seed)
+        is_complete, result = _crawl(faults, seed, made_for)
     except KeyboardInterrupt:
         print(f"\ninterrupted; what is broken heals by itself; {kept}")
         return 130
@@ -224,7 +224,7 @@ def _deploy(slaves: int, made_for: Settings, lease_seconds: int, scheduler: str,
         ansible.play(step, "site.yml", variables=variables)
 
 
-def _crawl(faults: Sequence[Fault], seed: int) -> tuple[bool, dict[str, Any]]:
+def _crawl(faults: Sequence[Fault], seed: int, made_for: Settings) -> tuple[bool, dict[str, Any]]:
     """Crawl under the faults; return whether all is as it should be, and the result.
 
     Where the control side is slow, a crawl can end before the last fault: then another one begins.
@@ -252,6 +252,8 @@ def _crawl(faults: Sequence[Fault], seed: int) -> tuple[bool, dict[str, Any]]:
                 _await_end()
             except _CrawlError as error:
                 trouble.append(str(error))
+            if made_for.storage == "jsonl":
+                records.gather(step)
             reports.append(_report())
             trouble += explain(reports[-1])
         seconds = time.time() - started
@@ -290,11 +292,11 @@ def _tracebacks(since: float) -> list[str]:
 def _inflict(fault: Fault) -> None:
     """Do the fault and wait until it is healed."""
     if fault.kind == "slave_reboot":
-        docker("restart", "-t", "0", _container(fault.node))
+        docker("restart", "-t", "0", cluster.container(fault.node))
         return
     environment = [f"--env=unit=tieba-crawler@{fault.worker}.service", f"--env=seconds={fault.seconds}"]
     script = f"set -e\n{KINDS[fault.kind].script}"
-    docker("exec", *environment, _container(fault.node), "sh", "-c", script)
+    docker("exec", *environment, cluster.container(fault.node), "sh", "-c", script)
 
 
 def _await_work() -> int:
@@ -344,8 +346,4 @@ def _looks() -> Iterator[dict[str, Any]]:
 
 def _exec(node: str, *command: str, check: bool = True) -> str:
     """Run a command in a node, past its network, and return what it printed."""
-    return docker("exec", _container(node), *command, check=check, timeout=300)
-
-
-def _container(node: str) -> str:
-    return f"{CLUSTER}-{node}"
+    return docker("exec", cluster.container(node), *command, check=check, timeout=300)

@@ -58,12 +58,12 @@ def nodes() -> list[Node]:
     if not ids:
         return []
     found = []
-    for container in json.loads(docker("inspect", *ids)):
-        ports = container["NetworkSettings"]["Ports"].get("22/tcp") or []
-        config = container["Config"]
+    for details in json.loads(docker("inspect", *ids)):
+        ports = details["NetworkSettings"]["Ports"].get("22/tcp") or []
+        config = details["Config"]
         port = int(ports[0]["HostPort"]) if ports else _NO_PORT
         settings = Settings(**json.loads(config["Labels"].get(_SETTINGS_LABEL, "{}")))
-        found.append(Node(config["Hostname"], container["State"]["Running"], port, settings))
+        found.append(Node(config["Hostname"], details["State"]["Running"], port, settings))
     return sorted(found, key=lambda node: (node.name == "site", len(node.name), node.name))
 
 
@@ -93,11 +93,11 @@ def create(names: Iterable[str], settings: Settings = _DEFAULT) -> list[str]:
     known = _KNOWN_HOSTS.read_text() if _KNOWN_HOSTS.exists() else ""
     new = [name for name in names if name not in have or f"{_alias(name)} " not in known]
     # A node without a known host key was interrupted in its first boot, which may still go on in it.
-    if half_made := [_container(name) for name in new if name in have]:
+    if half_made := [container(name) for name in new if name in have]:
         docker("rm", "--force", "--volumes", *half_made)
     stopped = [name for name in names if name not in new and not have[name].running]
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: docker("start", _container(name)), stopped))
+        list(pool.map(lambda name: docker("start", container(name)), stopped))
         list(pool.map(lambda name: _run_node(name, settings), new))
         keys = list(pool.map(_first_boot, new))
     kept = [line for line in known.splitlines() if line.split()[0] not in {_alias(name) for name in new}]
@@ -110,7 +110,7 @@ def remove(names: Iterable[str]) -> None:
     """Remove nodes with all they hold."""
     names = list(names)
     if names:
-        docker("rm", "--force", "--volumes", *map(_container, names))
+        docker("rm", "--force", "--volumes", *map(container, names))
     if _KNOWN_HOSTS.exists():
         gone = {_alias(name) for name in names}
         kept = [line for line in _KNOWN_HOSTS.read_text().splitlines() if line.split()[0] not in gone]
@@ -171,7 +171,7 @@ def _run_node(name: str, settings: Settings) -> None:
     docker(
         "run",
         "--detach",
-        f"--name={_container(name)}",
+        f"--name={container(name)}",
         f"--hostname={name}",
         f"--network={CLUSTER}",
         f"--network-alias={name}",
@@ -217,7 +217,7 @@ def _own_capabilities() -> list[str]:
 
 def _first_boot(name: str) -> str:
     public_key = _KEY.with_suffix(".pub").read_text()
-    command = ("exec", "--interactive", _container(name), "sh", "-c", _FIRST_BOOT)
+    command = ("exec", "--interactive", container(name), "sh", "-c", _FIRST_BOOT)
     host_key = docker(*command, stdin=public_key, timeout=_BOOT_SECONDS)
     return f"{_alias(name)} {' '.join(host_key.split()[:2])}"
 
@@ -238,8 +238,9 @@ def _write_ssh_config() -> None:
     partial.replace(SSH_CONFIG)
 
 
-def _container(name: str) -> str:
-    return f"{CLUSTER}-{name}"
+def container(node: str) -> str:
+    """Return the name of a node's container."""
+    return f"{CLUSTER}-{node}"
 
 
-_alias = _container  # the name of its host key
+_alias = container  # the name of its host key

@@ -31,10 +31,13 @@ def lint() -> None:
 
 
 def unit() -> None:
-    """Run the unit tests, and the integration tests against a real redis-server and mongod."""
+    """Run the unit tests, and the integration tests against real servers."""
     environment.ensure("test")
     os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
-    os.environ["TIEBA_TEST_SERVERS"] = str(servers.fetch(print))
+    programs = servers.fetch(print)
+    os.environ["TIEBA_TEST_SERVERS"] = str(programs)
+    if (programs / servers.MARIADB).exists():
+        os.environ["TIEBA_TEST_MARIADBD"] = str(programs / servers.MARIADB)
     try:
         server = str(mongod.fetch(platform.machine()))
         if run(server, "--version", check=False).returncode:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from control import ansible, cluster, engine, environment, image, settings
+from control import ansible, cluster, engine, environment, image, records, settings
 from control.process import ControlError, run, shown
 from control.project import APT_MIRROR, CACHE, CLUSTER
 from control.settings import Settings
@@ -102,7 +102,10 @@ def crawl(work: Work, made_for: Settings) -> int:
     if status:
         raise ControlError("the view of the crawl broke off; `make up` shows it again and goes on with it")
     truth = ["--truth", _SITE_URL] if made_for.target == "replica" else []
-    done = subprocess.run(cluster.ssh("slave1", "tieba", "report", *truth), check=False)
+    if made_for.storage == "jsonl":
+        with Step("Records") as step:
+            records.gather(step)
+    done = subprocess.run(cluster.ssh("master", "tieba", "report", *truth), check=False)
     print(
         "Next: make status | logs | ssh NODE=slave1 | down; make help lists more. "
         f"Passwords: {shown(cluster.SECRETS)}/"
@@ -147,6 +150,7 @@ def down() -> None:
         return
     with Step("Removing") as step:
         names = cluster.destroy()
+        records.forget()
         image.remove()
         stopped = engine.stop()
         what = [", ".join(names) or "no nodes", "network, node image, keys and passwords"]
