@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 CAPTURES = ROOT.parent / "shared" / "captures"
 _START_SECONDS = 30
+# Scripts of MariaDB's that make its own tables; later versions put mariadb_ for mysql_.
+_MARIADB_TABLES = ("*_system_tables", "*_system_tables_data")
 
 
 def missing(what: str) -> NoReturn:
@@ -58,7 +60,7 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
             process.kill()
 
 
-def redis_program(name: str) -> str:
+def server_program(name: str) -> str:
     """Give the path of a server of some version, as control/servers.py names them."""
     path = Path(os.environ.get("TIEBA_TEST_SERVERS", "")) / name
     if not path.is_file():
@@ -78,9 +80,29 @@ def mongod_command(port: int, folder: Path) -> list[str]:
     if path is None:
         missing("no mongod: put it on PATH or name it in TIEBA_TEST_MONGOD (make test does so)")
     data = folder / "data"
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     command = [path, "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(data)]
     return [*command, "--wiredTigerCacheSizeGB", "0.25"]
+
+
+def mariadbd_command(port: int, folder: Path) -> list[str]:
+    """Give the command of a MariaDB server whose root has no password; its data are made the first time."""
+    program = os.environ.get("TIEBA_TEST_MARIADBD") or shutil.which("mariadbd")
+    if program is None:
+        missing("no mariadbd: put it on PATH or name it in TIEBA_TEST_MARIADBD (make test does so)")
+    data = folder / "data"
+    command = [program, "--no-defaults", f"--datadir={data}", "--innodb-log-file-size=16M"]
+    command += ["--user=root"] if os.geteuid() == 0 else []
+    if not data.exists():
+        data.mkdir()
+        told = subprocess.run([*command, "--verbose", "--help"], check=True, capture_output=True, text=True)
+        base = next(line.split()[1] for line in told.stdout.splitlines() if line.startswith("basedir "))
+        files = [next(Path(base).glob(f"share/m*/{name}.sql")) for name in _MARIADB_TABLES]
+        script = "\n".join(["CREATE DATABASE mysql;", "USE mysql;", *(file.read_text() for file in files)])
+        subprocess.run(
+            [*command, "--bootstrap"], input=script, check=True, capture_output=True, text=True, timeout=60
+        )
+    return [*command, f"--port={port}", "--bind-address=127.0.0.1", "--socket=socket"]
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +120,15 @@ def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("mongodb")
     port = free_port()
     with running(mongod_command(port, folder), port, folder / "log"):
+        yield port
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Run a MariaDB server; gives its port."""
+    folder = tmp_path_factory.mktemp("mariadb")
+    port = free_port()
+    with running(mariadbd_command(port, folder), port, folder / "log"):
         yield port
 
 
@@ -127,6 +158,24 @@ def mongodb_url(mongodb_server: int) -> Iterator[str]:
     yield url
     with MongoClient[dict[str, Any]](url) as client:
         client.drop_database(name)
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: int) -> Iterator[str]:
+    """Give the address of an empty database in MariaDB."""
+    yield from empty_database(mariadb_server)
+
+
+def empty_database(port: int) -> Iterator[str]:
+    """Give the address of a database in a MySQL server, for a while."""
+    import pymysql
+
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with pymysql.connect(host="127.0.0.1", port=port, user="root") as client, client.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    yield f"mysql://root@127.0.0.1:{port}/{name}"
+    with pymysql.connect(host="127.0.0.1", port=port, user="root") as client, client.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name}")
 
 
 @pytest.fixture(scope="session")

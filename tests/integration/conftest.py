@@ -19,7 +19,7 @@ import redis as blocking
 from redis.crc import key_slot
 
 from frontier.connection import ERRORS, connect_blocking
-from tests.conftest import free_port, redis_program, running
+from tests.conftest import free_port, running, server_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ class Server:
         lines = ["port {port}", "bind 127.0.0.1", f"dir {folder}", "" if sentinel else 'save ""', *options]
         config.write_text("\n".join(lines).replace("{port}", str(self.port)), encoding="utf-8")
         self._log = config.with_suffix(".log")
-        self._command = [redis_program(version), str(config), *(["--sentinel"] if sentinel else [])]
+        self._command = [server_program(version), str(config), *(["--sentinel"] if sentinel else [])]
         self._running: contextlib.ExitStack | None = None
 
     def start(self, *options: str) -> None:

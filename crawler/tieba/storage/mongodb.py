@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from dataclasses import fields
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, UpdateOne
+from bson.errors import BSONError
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, UpdateMany, UpdateOne
 from pymongo import errors as mongo_errors
 
-from tieba.records import RECORD_TYPES, Presence
-from tieba.storage import StoreError, StoreUnavailable
+from tieba.records import RECORD_TYPES, STORED_TYPES
+from tieba.storage import ForumTotals, Known, StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
+from tieba.storage.merging import merge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+    from pymongo.asynchronous.cursor import AsyncCursor
     from pymongo.asynchronous.database import AsyncDatabase
 
-    from tieba.records import Record, Storable
+    from tieba.records import Storable, Visit
+    from tieba.storage import Document, Query
+    from tieba.storage.merging import Merged
 
-    Document = dict[str, Any]
+    Update = UpdateOne | UpdateMany
 
 INDEXES: dict[str, list[IndexModel]] = {
     "threads": [IndexModel([("forum_id", ASCENDING), ("last_reply_at", DESCENDING)])],
     "posts": [
-        IndexModel([("thread_id", ASCENDING), ("floor", ASCENDING)]),
+        IndexModel([("thread_id", ASCENDING), ("floor", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("author_id", ASCENDING)]),
     ],
     "comments": [
+        IndexModel([("thread_id", ASCENDING), ("post_id", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("post_id", ASCENDING)]),
-        IndexModel([("thread_id", ASCENDING)]),
     ],
+}
+_ORDERS = {"posts": ("thread_id", "floor", "_id"), "comments": ("thread_id", "post_id", "_id")}
+_FIELDS = {
+    kind.collection: (*(field.name for field in fields(kind)), "first_seen", "last_seen", "deleted_at")
+    for kind in STORED_TYPES
 }
 _DUPLICATE_KEY = 11000  # two workers inserted the same record at once; the second try finds it
 _DUPLICATE_KEY_TRIES = 5
 _AUTHENTICATION_CODES = {13, 18}
+_THREADS_A_READ = 500  # of which posts or comments are asked for at once
 _SERVER_SELECTION_MS = 5_000
 _SOCKET_TIMEOUT_MS = 30_000
 
@@ -87,9 +99,102 @@ class MongoStore:
         except mongo_errors.PyMongoError as error:
             raise _translated(error) from error
 
+    async def scan(self, query: Query) -> AsyncIterator[Document]:
+        """Give the records that fit, ordered; see `Store`."""
+        condition = _condition(query)
+        fields = _FIELDS[query.collection]
+        try:
+            if query.forum_id is None or query.collection not in _ORDERS:
+                async for document in self._find(query.collection, condition):
+                    yield {name: document.get(name) for name in fields}
+                return
+            async for thread_ids in self._threads_of(query.forum_id, query.thread_id):
+                threads = {**condition, "thread_id": {"$in": thread_ids}}
+                async for document in self._find(query.collection, threads):
+                    yield {name: document.get(name) for name in fields}
+        except mongo_errors.PyMongoError as error:
+            raise _translated(error) from error
+
+    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
+        """Tell when these threads were last fetched."""
+        found = self.database["threads"].find(
+            {"_id": {"$in": list(thread_ids)}, "fetched_in": {"$gt": ""}},
+            ["fetched_in", "fetched_scope", "fetched_reply_count", "fetched_last_reply_at"],
+        )
+        try:
+            return {
+                document["_id"]: Known(
+                    crawl_id=document["fetched_in"],
+                    scope=document["fetched_scope"],
+                    reply_count=document["fetched_reply_count"],
+                    last_reply_at=document["fetched_last_reply_at"],
+                )
+                async for document in found
+            }
+        except mongo_errors.PyMongoError as error:
+            raise _translated(error) from error
+
+    async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
+        """Tell which of these crawls have `finished_at`."""
+        condition = {"_id": {"$in": list(crawl_ids)}, "finished_at": {"$ne": None}}
+        return await self._keys("crawls", condition)
+
+    async def live_threads(
+        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    ) -> set[int]:
+        """Give the threads of a forum that are not marked deleted; see `Store`."""
+        condition: Document = {
+            "forum_id": forum_id,
+            "is_pinned": True if pinned else {"$ne": True},
+            "deleted_at": None,
+        }
+        if after is not None:
+            condition.setdefault("last_reply_at", {})["$gt"] = after
+        if upto is not None:
+            condition.setdefault("last_reply_at", {})["$lte"] = upto
+        return await self._keys("threads", condition)
+
+    async def totals(self, since: datetime) -> list[ForumTotals]:
+        """Count what a crawl that began at `since` did, by forum."""
+        counted = {
+            name: {"$sum": {"$cond": [{"$gte": [f"${field}", since]}, 1, 0]}}
+            for name, field in (("listed", "last_seen"), ("fetched", "fetched_at"), ("gone", "deleted_at"))
+        }
+        stages: list[Mapping[str, Any]] = [
+            {"$match": {"forum_id": {"$ne": None}}},
+            {"$group": {"_id": "$forum_id", **counted}},
+            {"$sort": {"_id": 1}},
+        ]
+        try:
+            groups = await self.database["threads"].aggregate(stages)
+            return [ForumTotals(forum_id=group.pop("_id"), **group) async for group in groups]
+        except mongo_errors.PyMongoError as error:
+            raise _translated(error) from error
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    def _find(self, name: str, condition: Document) -> AsyncCursor[Document]:
+        order = [(field, ASCENDING) for field in _ORDERS.get(name, ("_id",))]
+        return self.database[name].find(condition, sort=order, allow_disk_use=True)
+
+    async def _threads_of(self, forum_id: int, thread_id: int | None) -> AsyncIterator[list[int]]:
+        condition: Document = {"forum_id": forum_id, **({} if thread_id is None else {"_id": thread_id})}
+        batch: list[int] = []
+        async for document in self.database["threads"].find(condition, ["_id"]).sort("_id"):
+            batch.append(document["_id"])
+            if len(batch) == _THREADS_A_READ:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    async def _keys(self, name: str, condition: Document) -> set[Any]:
+        try:
+            return {document["_id"] async for document in self.database[name].find(condition, ["_id"])}
+        except mongo_errors.PyMongoError as error:
+            raise _translated(error) from error
 
     async def _measure_clock_offset(self) -> timedelta:
         """Tell how far the server's clock is ahead of ours.
@@ -106,10 +211,11 @@ class MongoStore:
         now = datetime.now(timezone.utc) + self._clock_offset
         # BSON keeps milliseconds.
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        updates = _updates(records, now)
-        await asyncio.gather(*(self._write_to(name, batch) for name, batch in updates.items()))
+        merged = merge(records)
+        for updates in (_updates(merged, now), _extents(merged, now)):
+            await asyncio.gather(*(self._write_to(name, batch) for name, batch in updates.items()))
 
-    async def _write_to(self, name: str, updates: list[UpdateOne]) -> None:
+    async def _write_to(self, name: str, updates: list[Update]) -> None:
         collection = self.database[name]
         for tries_left in reversed(range(_DUPLICATE_KEY_TRIES)):
             try:
@@ -121,51 +227,83 @@ class MongoStore:
                 updates = [updates[item["index"]] for item in failed]
             except mongo_errors.PyMongoError as error:
                 raise _translated(error) from error
+            except (BSONError, ValueError, OverflowError) as error:
+                raise StoreError(f"MongoDB cannot hold it: {_one_line(error)}") from error
             else:
                 return
 
 
-def _updates(records: Sequence[Storable], now: datetime) -> dict[str, list[UpdateOne]]:
-    """Give one upsert per record, by collection.
-
-    Records that occur more than once are merged, the last one wins.
-    """
-    known: dict[str, dict[int | str, Document]] = defaultdict(dict)
-    deleted_at: dict[str, dict[int, bool]] = defaultdict(dict)
-    for record in records:
-        if isinstance(record, Presence):
-            deleted_at[record.collection][record.key] = record.gone
-            known[record.collection].setdefault(record.key, {})[record.key_field] = record.key
-        else:
-            fields = known[record.collection].setdefault(record.key, {})
-            fields.update(_known_fields(record))
-    updates: dict[str, list[UpdateOne]] = {}
-    for name, documents in known.items():
-        batch = updates[name] = []
-        for key, fields in documents.items():
-            gone = deleted_at[name].get(key) if isinstance(key, int) else None
+def _updates(merged: Merged, now: datetime) -> dict[str, list[Update]]:
+    """Give the upserts by collection; in whatever order they are made, the effect is the same."""
+    updates: dict[str, list[Update]] = defaultdict(list)
+    visits = dict(merged.visits)
+    for name, documents in merged.seen.items():
+        there = merged.there[name]
+        for key, known in documents.items():
+            values = {
+                field: list(value) if isinstance(value, tuple) else value for field, value in known.items()
+            }
+            values["last_seen"] = now
             insert: Document = {"first_seen": now}
-            if gone is False:
-                fields["deleted_at"] = None
-            elif gone is None:
+            if key in there:
+                values["deleted_at"] = None
+            elif key not in merged.gone[name]:
                 insert["deleted_at"] = None
-            batch.append(
-                UpdateOne(
-                    {"_id": key}, {"$set": {**fields, "last_seen": now}, "$setOnInsert": insert}, upsert=True
-                )
+            if name == "threads" and (visit := visits.pop(cast("int", key), None)):
+                values.update(_visited(visit, now))
+            updates[name].append(
+                UpdateOne({"_id": key}, {"$set": values, "$setOnInsert": insert}, upsert=True)
             )
-            if gone:
-                # The time of the first mark stays.
-                batch.append(UpdateOne({"_id": key, "deleted_at": None}, {"$set": {"deleted_at": now}}))
+    for name, keys in merged.gone.items():
+        for key, key_field in keys.items():
+            # A pipeline, since the values depend on those before: the first mark stays.
+            first = {
+                field: {"$ifNull": [f"${field}", now]} for field in ("first_seen", "last_seen", "deleted_at")
+            }
+            updates[name].append(
+                UpdateOne({"_id": key}, [{"$set": {key_field: {"$literal": key}, **first}}], upsert=True)
+            )
+    for visit in visits.values():
+        updates["threads"].append(UpdateOne({"_id": visit.thread_id}, {"$set": _visited(visit, now)}))
     return updates
 
 
-def _known_fields(record: Record) -> Document:
+def _visited(visit: Visit, now: datetime) -> Document:
+    is_complete = visit.crawl_id is not None
     return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in record.fields().items()
-        if value is not None
+        "fetched_at": now if is_complete else None,
+        "fetched_in": visit.crawl_id,
+        "fetched_scope": visit.scope if is_complete else None,
+        "fetched_reply_count": visit.reply_count if is_complete else None,
+        "fetched_last_reply_at": visit.last_reply_at if is_complete else None,
     }
+
+
+def _extents(merged: Merged, now: datetime) -> dict[str, list[Update]]:
+    updates: dict[str, list[Update]] = defaultdict(list)
+    for extent, present in merged.extents:
+        keys: Document = {"$gt": extent.after, "$nin": list(present)}
+        if extent.upto is not None:
+            keys["$lte"] = extent.upto
+        condition = {extent.parent_field: extent.parent, "_id": keys, "deleted_at": None}
+        updates[extent.collection].append(UpdateMany(condition, {"$set": {"deleted_at": now}}))
+    return updates
+
+
+def _condition(query: Query) -> Document:
+    condition: Document = {}
+    if query.forum_id is not None and query.collection not in _ORDERS:
+        condition["forum_id"] = query.forum_id
+    if query.thread_id is not None:
+        condition["thread_id"] = query.thread_id
+    for field, operator, bound in (
+        ("created_at", "$gte", query.created_since),
+        ("created_at", "$lt", query.created_until),
+        ("last_seen", "$gte", query.seen_since),
+    ):
+        if bound is not None:
+            condition.setdefault(field, {})[operator] = bound
+    return condition
 
 
 def _translated(error: mongo_errors.PyMongoError) -> StoreError:

@@ -1,0 +1,447 @@
+"""Keeps records in MySQL 8 or MariaDB 10.6 and newer: one table per record type, all times in UTC.
+
+Names are compared by their bytes (utf8mb4_bin), and texts have no limit short of 16 MiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import aiomysql
+import pymysql
+from pymysql.constants import CR, ER
+from pymysql.converters import escape_item
+
+from tieba.records import RECORD_TYPES
+from tieba.storage import ForumTotals, Known, StoreError, StoreUnavailable
+from tieba.storage.batches import GroupCommit
+from tieba.storage.merging import merge
+from tieba.storage.tables import SEEN, TABLES, USER_KEY, VISITED, select, select_totals, sql_key
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+
+    from tieba.records import Extent, Storable, Visit
+    from tieba.storage import Document, Query
+    from tieba.storage.merging import Merged
+    from tieba.storage.tables import Table
+
+SCHEMA = 1  # raised with every change of the tables
+_TYPES = {  # of columns, by the type of the record's field
+    "int": "BIGINT",
+    "str": "MEDIUMTEXT",
+    "bool": "BOOLEAN",
+    "datetime": "DATETIME(3)",
+    "tuple[str, ...]": "JSON",
+}
+_KEY_TYPES = {"crawl_id": "VARCHAR(255)", USER_KEY: "VARBINARY(200)"}
+_VISITED_TYPES = ("DATETIME(3)", "VARCHAR(255)", "TEXT", "BIGINT", "DATETIME(3)")
+_INDEXES = {
+    "threads": ("(forum_id, last_reply_at)",),
+    "posts": ("(thread_id, floor)", "(author_id)"),
+    "comments": ("(thread_id, post_id)", "(post_id)"),
+    "users": ("(user_id)",),
+}
+_NOW = "UTC_TIMESTAMP(3)"
+_SESSION = (
+    "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+    " net_write_timeout = 3600"  # seconds that whoever reads a scan may take over a part of it
+)
+_CONNECTIONS = 4
+_CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 60
+_SCHEMA_WAIT_SECONDS = 30
+_STATEMENT_BYTES = 1_000_000
+_PACKET_MARGIN_BYTES = 1_000
+_ROWS_A_READ = 1_000
+_COUNTED_ROWS = 2_000_000  # larger tables are counted by the server's estimate
+_TRIES = 5  # of what other workers' transactions got in the way of
+
+_IN_THE_WAY = {ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT}
+_UNAVAILABLE = _IN_THE_WAY | {
+    ER.CON_COUNT_ERROR,
+    ER.DISK_FULL,
+    ER.RECORD_FILE_FULL,
+    ER.SERVER_SHUTDOWN,
+    ER.OPTION_PREVENTS_STATEMENT,  # --read-only: it is being failed over
+    ER.TOO_MANY_USER_CONNECTIONS,
+    ER.USER_LIMIT_REACHED,
+    ER.QUERY_INTERRUPTED,
+    CR.CR_CONN_HOST_ERROR,
+    CR.CR_SERVER_GONE_ERROR,
+    CR.CR_SERVER_LOST,
+    1836,  # the same by innodb_read_only
+    1927,  # MariaDB: the connection was killed
+    4031,  # MySQL: closed for idleness
+}
+_USER_REFUSED = {
+    ER.ACCESS_DENIED_ERROR,
+    ER.DBACCESS_DENIED_ERROR,
+    ER.TABLEACCESS_DENIED_ERROR,
+    ER.SPECIFIC_ACCESS_DENIED_ERROR,
+    1698,  # MariaDB: access denied without a password
+}
+
+
+class MysqlStore:
+    """A `Store` in the database that the path of `url` names; `?ssl_ca=file` asks for TLS."""
+
+    def __init__(self, url: str) -> None:
+        self._options = _options(url)
+        self._place = f"MySQL at {self._options['host']}:{self._options['port']}"
+        self._pool: aiomysql.Pool | None = None
+        self._largest_packet = 0
+        self._commits = GroupCommit(self._write)
+
+    async def open(self) -> None:
+        """Connect and create the tables; again changes nothing."""
+        async with self._connection() as cursor:
+            version = await _schema_version(cursor)
+            if version is None:
+                await self._create(cursor)
+            elif version > SCHEMA:
+                raise StoreError(
+                    f"{self._place}: its tables (version {version}) are newer than this program"
+                    f" (version {SCHEMA}); upgrade this machine"
+                )
+
+    async def save(self, records: Sequence[Storable]) -> None:
+        """Upsert records, together with those that other tasks save meanwhile."""
+        await self._commits.save(records)
+
+    async def counts(self) -> dict[str, int]:
+        """Give the number of records of every collection; of large ones the server's estimate."""
+        names = [kind.collection for kind in RECORD_TYPES]
+        async with self._connection() as cursor:
+            await cursor.execute("SHOW TABLE STATUS")
+            counts = {row[0]: row[4] or 0 for row in await cursor.fetchall()}
+            for name in names:
+                if counts.get(name, 0) < _COUNTED_ROWS:
+                    await cursor.execute(f"SELECT COUNT(*) FROM {name}")
+                    (counts[name],) = await cursor.fetchone()
+        return {name: counts[name] for name in names}
+
+    async def scan(self, query: Query) -> AsyncIterator[Document]:
+        """Give the records that fit, ordered; see `Store`."""
+        table = TABLES[query.collection]
+        async with self._connection(aiomysql.SSCursor) as cursor:
+            sql, parameters = select(query)
+            await self._execute(cursor, _filled(sql, parameters).encode())
+            while rows := await self._answered(cursor.fetchmany(_ROWS_A_READ)):
+                for row in rows:
+                    yield table.document([_aware(value) for value in row])
+
+    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
+        """Tell when these threads were last fetched."""
+        rows = await self._select(
+            "SELECT thread_id, fetched_in, fetched_scope, fetched_reply_count, fetched_last_reply_at"
+            " FROM threads WHERE fetched_in IS NOT NULL AND thread_id IN ?",
+            [thread_ids],
+        )
+        return {
+            row[0]: Known(crawl_id=row[1], scope=row[2], reply_count=row[3], last_reply_at=_aware(row[4]))
+            for row in rows
+        }
+
+    async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
+        """Tell which of these crawls have `finished_at`."""
+        rows = await self._select(
+            "SELECT crawl_id FROM crawls WHERE finished_at IS NOT NULL AND crawl_id IN ?", [crawl_ids]
+        )
+        return {row[0] for row in rows}
+
+    async def live_threads(
+        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    ) -> set[int]:
+        """Give the threads of a forum that are not marked deleted; see `Store`."""
+        sql = "SELECT thread_id FROM threads WHERE deleted_at IS NULL AND forum_id = ? AND is_pinned "
+        sql += "IS TRUE" if pinned else "IS NOT TRUE"
+        parameters: list[Any] = [forum_id]
+        for operator, bound in ((">", after), ("<=", upto)):
+            if bound is not None:
+                sql += f" AND last_reply_at {operator} ?"
+                parameters.append(bound)
+        return {row[0] for row in await self._select(sql, parameters)}
+
+    async def totals(self, since: datetime) -> list[ForumTotals]:
+        """Count what a crawl that began at `since` did, by forum."""
+        rows = await self._select(select_totals(), [since] * 3)
+        return [
+            ForumTotals(forum_id=row[0], listed=int(row[1]), fetched=int(row[2]), gone=int(row[3]))
+            for row in rows
+        ]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            self._pool.terminate()
+            await self._pool.wait_closed()
+            self._pool = None
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, kind: type[aiomysql.Cursor] | None = None) -> AsyncIterator[aiomysql.Cursor]:
+        """Lend a connection; it is not used again if anything fails. Raises StoreError."""
+        try:
+            if self._pool is None:
+                self._pool = await aiomysql.create_pool(
+                    **self._options,
+                    minsize=0,
+                    maxsize=_CONNECTIONS,
+                    charset="utf8mb4",
+                    autocommit=True,
+                    init_command=_SESSION,
+                    connect_timeout=_CONNECT_SECONDS,
+                )
+            connection = await self._answered(self._pool.acquire())
+            is_done = False
+            try:
+                cursor = await connection.cursor(kind or _Cursor)
+                if not self._largest_packet:
+                    await cursor.execute("SELECT @@max_allowed_packet")
+                    (self._largest_packet,) = await cursor.fetchone()
+                    await cursor.fetchone()
+                yield cursor
+                is_done = True
+            finally:
+                if not is_done:
+                    connection.close()
+                self._pool.release(connection)
+        except StoreError:
+            raise
+        except _ERRORS as error:
+            raise self._translated(error) from error
+
+    async def _answered(self, answer: Any) -> Any:
+        return await asyncio.wait_for(answer, _ANSWER_SECONDS)
+
+    async def _execute(self, cursor: aiomysql.Cursor, statement: bytes) -> None:
+        if len(statement) > self._largest_packet - _PACKET_MARGIN_BYTES:
+            raise StoreError(
+                f"{self._place} takes no record of {len(statement)} bytes: see its max_allowed_packet"
+            )
+        await self._answered(cursor.execute(statement))
+
+    async def _select(self, sql: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        if any(isinstance(value, (list, set, tuple)) and not value for value in parameters):
+            return []
+        async with self._connection() as cursor:
+            await self._execute(cursor, _filled(sql, parameters).encode())
+            rows: Sequence[Sequence[Any]] = await cursor.fetchall()
+        return rows
+
+    async def _create(self, cursor: aiomysql.Cursor) -> None:
+        """Create the tables, one worker at a time."""
+        lock = f"tieba {self._options['db']}"[:64]
+        await cursor.execute("SELECT GET_LOCK(%s, %s)", (lock, _SCHEMA_WAIT_SECONDS))
+        try:
+            if await _schema_version(cursor) is None:
+                for statement in _schema():
+                    await cursor.execute(statement)
+        finally:
+            await cursor.execute("SELECT RELEASE_LOCK(%s)", (lock,))
+
+    async def _write(self, records: Sequence[Storable]) -> None:
+        """Store in one transaction, which the server confirms when it is on its disk."""
+        try:
+            statements = list(_statements(merge(records)))
+        except UnicodeEncodeError as error:
+            raise StoreError(f"{self._place} takes only Unicode: {_one_line(error)}") from error
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                async with self._connection() as cursor:
+                    await cursor.execute("BEGIN")
+                    for statement in statements:
+                        await self._execute(cursor, statement)
+                    await self._answered(cursor.execute("COMMIT"))
+            except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
+                if not tries_left or not _is_in_the_way(error.__cause__):
+                    raise
+            else:
+                return
+
+    def _translated(self, error: BaseException) -> StoreError:
+        code = error.args[0] if isinstance(error, pymysql.MySQLError) and error.args else None
+        said = _one_line(error)
+        if code in _USER_REFUSED:
+            return StoreError(f"{self._place} refuses the user of mysql_url: {said}")
+        if code == ER.BAD_DB_ERROR:
+            return StoreError(f"{self._place} has no such database as mysql_url names: {said}")
+        if code in _UNAVAILABLE or not isinstance(error, pymysql.MySQLError):
+            return StoreUnavailable(f"{self._place} does not answer: {said}")
+        # Without a code the connection broke while it was used.
+        if isinstance(error, pymysql.InterfaceError):
+            return StoreUnavailable(f"{self._place} does not answer: the connection broke")
+        return StoreError(f"{self._place} refuses to store: {said}")
+
+
+_ERRORS = (pymysql.MySQLError, OSError, EOFError, asyncio.TimeoutError, RuntimeError)
+
+
+class _Cursor(aiomysql.Cursor):  # type: ignore[misc]
+    """One that asks for no warnings: MySQL 8 has one for every VALUES(), the form that MariaDB knows, too."""
+
+    async def _show_warnings(self, conn: aiomysql.Connection) -> None:
+        pass
+
+
+def _options(url: str) -> dict[str, Any]:
+    """Read the address; raises StoreError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 3306
+        options = (
+            {name: values[-1] for name, values in parse_qs(parts.query, strict_parsing=True).items()}
+            if parts.query
+            else {}
+        )
+        authority = options.pop("ssl_ca", None)
+        tls = {"ssl": ssl.create_default_context(cafile=authority)} if authority else {}
+    except (ValueError, OSError) as error:
+        raise StoreError(f"mysql_url cannot be used: {_one_line(error)}") from None
+    if options:
+        raise StoreError(f"mysql_url cannot be used: unknown option {next(iter(options))!r}; known is ssl_ca")
+    return {
+        "host": parts.hostname or "127.0.0.1",
+        "port": port,
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "db": unquote(parts.path.strip("/")),
+        **tls,
+    }
+
+
+async def _schema_version(cursor: aiomysql.Cursor) -> int | None:
+    try:
+        await cursor.execute("SELECT MAX(version) FROM tieba_schema")
+    except pymysql.ProgrammingError as error:
+        if error.args[0] != ER.NO_SUCH_TABLE:
+            raise
+        return None
+    (version,) = await cursor.fetchone()
+    return None if version is None else int(version)
+
+
+def _schema() -> Iterator[str]:
+    for table in TABLES.values():
+        kinds = {name: _TYPES[kind.partition(" |")[0]] for name, kind in table.fields.items()}
+        columns = [f"{table.key} {_KEY_TYPES.get(table.key, 'BIGINT')} NOT NULL PRIMARY KEY"]
+        columns += [f"{name} {kind}" for name, kind in kinds.items() if name != table.key]
+        columns += [
+            "first_seen DATETIME(3) NOT NULL",
+            "last_seen DATETIME(3) NOT NULL",
+            "deleted_at DATETIME(3)",
+        ]
+        if table.name == "threads":
+            columns += [f"{name} {kind}" for name, kind in zip(VISITED, _VISITED_TYPES, strict=True)]
+        columns += [f"INDEX {index}" for index in _INDEXES.get(table.name, ())]
+        yield (
+            f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(columns)})"
+            " ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        )
+    yield "CREATE TABLE IF NOT EXISTS tieba_schema (version INT NOT NULL PRIMARY KEY) ENGINE=InnoDB"
+    yield f"INSERT INTO tieba_schema VALUES ({SCHEMA})"
+
+
+def _statements(merged: Merged) -> Iterator[bytes]:
+    """Give the statements of a transaction, rows by key, so that workers seldom wait for each other."""
+    for name, table in TABLES.items():
+        there = merged.there[name]
+        seen = sorted(merged.seen[name].items(), key=lambda item: sql_key(name, item[0]))
+        for is_there in (False, True):
+            rows = [(table.row(key, fields)) for key, fields in seen if (key in there) == is_there]
+            update = [f"{column} = COALESCE(VALUES({column}), {column})" for column in table.columns[1:]]
+            update += ["last_seen = VALUES(last_seen)", *(["deleted_at = NULL"] if is_there else [])]
+            yield from _upserts(table, table.columns, rows, f"{_NOW}, {_NOW}, NULL", update)
+        gone = [[sql_key(name, key)] for key in sorted(merged.gone[name])]
+        mark = ["deleted_at = COALESCE(deleted_at, VALUES(deleted_at))"]
+        yield from _upserts(table, (table.key,), gone, f"{_NOW}, {_NOW}, {_NOW}", mark)
+    if merged.visits:
+        yield _visits(sorted(merged.visits.values(), key=lambda visit: visit.thread_id))
+    for extent, present in merged.extents:
+        yield _extent(extent, present)
+
+
+def _upserts(
+    table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], seen: str, update: Sequence[str]
+) -> Iterator[bytes]:
+    head = f"INSERT INTO {table.name} ({', '.join((*columns, *SEEN))}) VALUES ".encode()
+    tail = f" ON DUPLICATE KEY UPDATE {', '.join(update)}".encode()
+    pending: list[bytes] = []
+    size = 0
+    for row in rows:
+        text = f"({', '.join(map(_literal, row))}, {seen})".encode()
+        if pending and size + len(text) > _STATEMENT_BYTES:
+            yield head + b", ".join(pending) + tail
+            pending, size = [], 0
+        pending.append(text)
+        size += len(text)
+    if pending:
+        yield head + b", ".join(pending) + tail
+
+
+def _visits(visits: Sequence[Visit]) -> bytes:
+    """Give the update of those of the threads that are there."""
+    rows = " UNION ALL ".join(
+        _filled(
+            "SELECT ? AS thread_id, ? AS crawl_id, ? AS scope, ? AS reply_count, ? AS last_reply_at",
+            [visit.thread_id, visit.crawl_id, visit.scope, visit.reply_count, visit.last_reply_at],
+        )
+        for visit in visits
+    )
+    values = (_NOW, "v.crawl_id", "v.scope", "v.reply_count", "v.last_reply_at")
+    changes = ", ".join(
+        f"t.{column} = IF(v.crawl_id IS NULL, NULL, {value})"
+        for column, value in zip(VISITED, values, strict=True)
+    )
+    source = f"threads AS t JOIN ({rows}) AS v ON v.thread_id = t.thread_id"
+    return f"UPDATE {source} SET {changes}".encode()
+
+
+def _extent(extent: Extent, present: Collection[Any]) -> bytes:
+    key = TABLES[extent.collection].key
+    sql = f"UPDATE {extent.collection} SET deleted_at = {_NOW} WHERE deleted_at IS NULL"
+    sql += f" AND {extent.parent_field} = ? AND {key} > ?"
+    parameters: list[Any] = [extent.parent, extent.after]
+    if extent.upto is not None:
+        sql += f" AND {key} <= ?"
+        parameters.append(extent.upto)
+    if present:
+        sql += f" AND {key} NOT IN ?"
+        parameters.append(present)
+    return _filled(sql, parameters).encode()
+
+
+def _filled(sql: str, parameters: Sequence[Any]) -> str:
+    first, *rest = sql.split("?")
+    pairs = zip(parameters, rest, strict=True)
+    return first + "".join(f"{_literal(value)}{text}" for value, text in pairs)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    if isinstance(value, datetime):
+        # MySQL rounds what its column does not keep; MongoDB does not.
+        naive = value.astimezone(timezone.utc).replace(tzinfo=None)
+        return f"'{naive.isoformat(' ', timespec='milliseconds')}'"
+    if isinstance(value, (set, list, tuple)):
+        return f"({', '.join(map(_literal, value))})"
+    return str(escape_item(value, "utf8mb4"))
+
+
+def _aware(value: Any) -> Any:
+    return value.replace(tzinfo=timezone.utc) if isinstance(value, datetime) else value
+
+
+def _is_in_the_way(error: BaseException | None) -> bool:
+    return isinstance(error, pymysql.MySQLError) and bool(error.args) and error.args[0] in _IN_THE_WAY
+
+
+def _one_line(error: BaseException) -> str:
+    said = error.args[-1] if isinstance(error, pymysql.MySQLError) and error.args else error
+    return " ".join(str(said).split())[:200] or type(error).__name__

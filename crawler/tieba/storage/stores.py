@@ -1,0 +1,92 @@
+"""The store that the configuration asks for: one, or several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tieba.storage import StoreUnavailable
+from tieba.storage.jsonl import JsonlStore
+from tieba.storage.mongodb import MongoStore
+from tieba.storage.mysql import MysqlStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from tieba.config import Config
+    from tieba.records import Storable
+    from tieba.storage import Document, ForumTotals, Known, Query, Store
+
+
+def make_store(config: Config) -> Store:
+    """Make the store of a configuration, not yet open; raises StoreError."""
+    makers: dict[str, Callable[[], Store]] = {
+        "mongodb": lambda: MongoStore(config.mongodb_url),
+        "mysql": lambda: MysqlStore(config.mysql_url),
+        "jsonl": lambda: JsonlStore(config.jsonl_dir),
+    }
+    # Central stores first, whatever the order in the configuration.
+    stores = [make() for name, make in makers.items() if name in config.storage]
+    return stores[0] if len(stores) == 1 else StoreGroup(stores)
+
+
+class StoreGroup:
+    """Saves to all of its stores, and reads from the first."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = stores
+        self._first = stores[0]
+
+    async def open(self) -> None:
+        """Open all stores."""
+        await _all(store.open() for store in self._stores)
+
+    async def save(self, records: Sequence[Storable]) -> None:
+        """Upsert one batch into all stores; returns once all have it.
+
+        Files come last: what is tried again while a server is away does not repeat lines there.
+        """
+        await _all(store.save(records) for store in self._stores if not isinstance(store, JsonlStore))
+        await _all(store.save(records) for store in self._stores if isinstance(store, JsonlStore))
+
+    async def counts(self) -> dict[str, int]:
+        """Give the counts of the first store."""
+        return await self._first.counts()
+
+    def scan(self, query: Query) -> AsyncIterator[Document]:
+        """Give the records of the first store."""
+        return self._first.scan(query)
+
+    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
+        """Ask the first store."""
+        return await self._first.known_threads(thread_ids)
+
+    async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
+        """Ask the first store."""
+        return await self._first.finished_crawls(crawl_ids)
+
+    async def live_threads(
+        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    ) -> set[int]:
+        """Ask the first store."""
+        return await self._first.live_threads(forum_id, pinned=pinned, after=after, upto=upto)
+
+    async def totals(self, since: datetime) -> list[ForumTotals]:
+        """Ask the first store."""
+        return await self._first.totals(since)
+
+    async def close(self) -> None:
+        """Close all stores."""
+        await asyncio.gather(*(store.close() for store in self._stores))
+
+
+async def _all(calls: Iterable[Awaitable[None]]) -> None:
+    """Wait for all; raises what one refuses for good rather than what can pass."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in errors:
+        if not isinstance(error, StoreUnavailable):
+            raise error
+    if errors:
+        raise errors[0]
