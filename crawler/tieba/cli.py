@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         help="begin a crawl, or add a forum or thread to the running one",
         description="Begin a crawl if none is running, and give it forums or threads. The same twice changes "
         "nothing.",
-        epilog="examples: tieba seed --forum 聊天 --pages 20; tieba seed --forum 聊天 --update",
+        epilog="example: tieba seed --forum 聊天 --pages 20; later: tieba seed --forum 聊天 --update",
     )
     _add_seed_options(seed)
     seed.set_defaults(run=_seed)

@@ -38,12 +38,19 @@ def test_seed_begins_a_crawl_or_joins_it(tieba, redis_server):
     ("arguments", "told"),
     [
         (["seed", "--forum", "", "--pages", "1"], "--forum must be the name of a forum"),
-        (["seed", "--forum", "x", "--pages", "0"], "--pages must be an integer from 1 to 100000, not '0'"),
+        (
+            ["seed", "--forum", "x", "--pages", "0"],
+            "--pages must be a number from 1 to 100000, e.g. 20, or a range like 3-7, not '0'",
+        ),
         (
             ["seed", "--forum", "x", "--pages", "text"],
-            "--pages must be an integer from 1 to 100000, not 'text'",
+            "not 'text'",
         ),
-        (["seed"], "required: --forum"),
+        (["seed"], "say what to crawl: --forum NAME or --thread NUMBER"),
+        (["seed", "--forum", "x", "--max-requests", "0"], "--max-requests must be an integer from 1"),
+        (["seed", "--thread", "7", "--good"], "--good=True is for forums"),
+        (["seed", "--again", "--forum", "x"], "--again takes the seeds of the last crawl"),
+        (["seed", "--seed", "{"], "seed is not valid JSON"),
         (["status", "--json", "--watch"], "exclude each other"),
         (["parse", "/no/such/file"], "/no/such/file: No such file or directory"),
         (["parse", "--header", "x", "/dev/null"], "--header must be 'Name: value', not 'x'"),

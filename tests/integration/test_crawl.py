@@ -103,7 +103,7 @@ def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, qui
         status = json.loads(tieba(environment, "status", "--json").stdout)
         assert status["slaves"][0]["processes"] == 1
         assert [error["request"] for error in status["errors"]] == [bad_seed]
-        assert "pages must be an integer" in status["errors"][0]["reason"]
+        assert "pages must be a number" in status["errors"][0]["reason"]
         assert tieba(environment, "report").returncode == 1
 
         # A second seed begins a second crawl, without the failures of the first.
@@ -218,8 +218,9 @@ def test_one_thread_and_items_in_a_file(environment, quiet_site, tmp_path):
     ("arguments", "told"),
     [
         (["-a", "forum="], "forum must be the name of a forum"),
-        (["-a", "forum=聊天", "-a", "pages=0"], "pages must be an integer from 1 to 100000, not '0'"),
-        (["-a", "forums=聊天"], "unknown argument 'forums'"),
+        (["-a", "forum=聊天", "-a", "pages=0"], "pages must be a number from 1 to 100000"),
+        (["-a", "page=5"], "page is unknown; known are forum"),
+        (["-a", "good=true"], "good='true' needs a forum or a thread"),
     ],
 )
 def test_mistakes_in_the_arguments_are_one_line(environment, arguments, told):
