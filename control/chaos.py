@@ -252,9 +252,9 @@ def _crawl(faults: Sequence[Fault], seed: int, made_for: Settings) -> tuple[bool
                 _await_end()
             except _CrawlError as error:
                 trouble.append(str(error))
-            if made_for.storage == "jsonl":
+            if "jsonl" in made_for.stores:
                 records.gather(step)
-            reports.append(_report())
+            reports.append(_report(made_for.stores))
             trouble += explain(reports[-1])
         seconds = time.time() - started
         answers, repeats = (
@@ -270,11 +270,19 @@ def _crawl(faults: Sequence[Fault], seed: int, made_for: Settings) -> tuple[bool
     return is_complete, summarize(reports, done, seed, seconds)
 
 
-def _report() -> dict[str, Any]:
-    answer = _exec("master", "tieba", "report", f"--truth={_SITE_URL}", "--json", check=False)
-    if not answer:
-        raise ControlError(f"tieba report: no answer from the master (see {shown(LOG)})")
-    report: dict[str, Any] = json.loads(answer)
+def _report(stores: Sequence[str]) -> dict[str, Any]:
+    """Return the report of the crawl, with what is true of every store."""
+    report: dict[str, Any] = {}
+    for store in stores:
+        command = ["env", f"TIEBA_STORAGE={store}", "tieba", "report", f"--truth={_SITE_URL}", "--json"]
+        answer = _exec("master", *command, check=False)
+        if not answer:
+            raise ControlError(f"tieba report: no answer from the master about {store} (see {shown(LOG)})")
+        of_store = json.loads(answer)
+        truth = {f"{name} in {store}": found for name, found in of_store["truth"].items()}
+        truth.update(report.get("truth", {}))
+        is_complete = of_store["complete"] and report.get("complete", True)
+        report = {**of_store, "truth": truth, "complete": is_complete}
     return report
 
 

@@ -1,4 +1,4 @@
-"""`make chaos`, short: every kind of fault once, with leases of a few seconds."""
+"""`make chaos`, short: every kind of fault once, with leases of a few seconds and every store."""
 
 import json
 import subprocess
@@ -11,7 +11,8 @@ SECONDS = 400
 
 
 def test_a_crawl_under_every_kind_of_fault_loses_and_doubles_nothing():
-    words = ["make", "chaos", "SEED=1", f"FAULTS={len(KINDS)}", "LEASE=5", f"CLUSTER={CLUSTER}"]
+    words = ["make", "chaos", "STORAGE=mongodb,mysql,jsonl", "SEED=1", f"FAULTS={len(KINDS)}", "LEASE=5"]
+    words.append(f"CLUSTER={CLUSTER}")
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

@@ -96,7 +96,7 @@ def test_a_forum_that_does_not_exist_is_named():
 def test_an_interrupted_up_goes_on_where_it_was():
     """Ctrl-C ends the view alone: the crawl goes on, even through a restart of Redis, to a complete end."""
     # Long enough that it still runs when the second `make up` has looked at all machines.
-    command = ["make", "up", "PAGES=30"]
+    command = ["make", "up", "PAGES=15"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as first:
@@ -109,14 +109,14 @@ def test_an_interrupted_up_goes_on_where_it_was():
     began = status_of_the_crawl()["crawl"]
     assert began["state"] == "running"
     assert on("master", "sudo", "systemctl", "restart", "redis-server").returncode == 0
-    again = make("up", PAGES=30)
+    again = make("up", PAGES=15)
     assert again.returncode == 0, again.stdout + again.stderr
     assert COMPLETE in again.stdout
     assert status_of_the_crawl()["crawl"]["started_at"] == began["started_at"]
 
 
 def test_scale_adds_a_machine_to_a_running_crawl_and_touches_no_other():
-    on("slave1", "tieba", "seed", "--forum=聊天", "--pages=20")
+    on("slave1", "tieba", "seed", "--forum=聊天", "--pages=10")
     scaled = make("scale", SLAVES=2)
     assert scaled.returncode == 0, scaled.stdout + scaled.stderr
     assert machines_of_the_last_playbook() == {"slave2"}
@@ -127,7 +127,7 @@ def test_scale_adds_a_machine_to_a_running_crawl_and_touches_no_other():
 
 
 def test_scale_takes_a_machine_away_from_a_running_crawl_and_loses_nothing():
-    on("slave1", "tieba", "seed", "--forum=聊天", "--pages=20")
+    on("slave1", "tieba", "seed", "--forum=聊天", "--pages=10")
     time.sleep(10)  # until both have much in hand
     assert make("scale", SLAVES=1).returncode == 0
     wait_until_finished()
@@ -138,10 +138,19 @@ def test_scale_takes_a_machine_away_from_a_running_crawl_and_loses_nothing():
     }
 
 
-def test_another_target_is_refused_since_data_would_mix():
-    done = make("up", TARGET="live")
+@pytest.mark.parametrize(("name", "value"), [("TARGET", "live"), ("STORAGE", "mysql")])
+def test_another_target_or_store_is_refused_since_data_would_mix(name, value):
+    done = make("up", **{name: value})
     assert done.returncode != 0
-    assert "TARGET=live: cluster" in done.stderr
+    assert f"{name}={value}: cluster" in done.stderr
+
+
+def test_export_writes_what_was_crawled(tmp_path):
+    file = tmp_path / "posts.csv"
+    assert make("export", OUT=file).returncode == 0
+    posts = file.read_text(encoding="utf-8").splitlines()
+    assert "post_id" in posts[0]
+    assert len(posts) > 1000
 
 
 def test_a_stopped_machine_is_named():

@@ -188,7 +188,7 @@ UPDATE = {"crawler_seeds": [{"forum": "聊天", "update": True}]}
         (["mongodb", "mysql", "jsonl"], {}),
         (["mysql", "jsonl"], {"crawler_schedule": "daily", **UPDATE}),
         (["mongodb"], pictures("/srv/pictures")),
-        (["mongodb"], pictures("s3://bucket/tieba/", **{ENDPOINT: "https://s3.example.com"})),
+        (["mongodb"], pictures("s3://bucket/tieba", **{ENDPOINT: "https://s3.example.com"})),
         (["mongodb"], {"crawler_pictures_store": "nowhere"}),  # not used
         (["jsonl"], {"crawler_seeds": [{"threads": [7777]}, {"forums": ["聊天"], "pages": "3-"}]}),
     ],
@@ -215,13 +215,13 @@ def test_settings_that_go_together(stores, variables):
         ),
         (
             ["mysql"],
-            pictures("s3://bucket"),
-            "crawler_pictures_store is 's3://bucket': it must be a bucket and",
+            pictures("s3:///tieba"),
+            "crawler_pictures_store is 's3:///tieba': it must be a bucket, and",
         ),
         (
             ["mysql"],
-            pictures("s3://bucket/tieba/"),
-            "crawler_pictures_store is 's3://bucket/tieba/', but crawler_pictures_s3_endpoint is ''",
+            pictures("s3://bucket/tieba"),
+            "crawler_pictures_store is 's3://bucket/tieba', but crawler_pictures_s3_endpoint is ''",
         ),
         (
             ["mysql"],

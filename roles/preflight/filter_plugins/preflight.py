@@ -204,8 +204,8 @@ def _pictures_error(variables: Mapping[str, Any]) -> str | None:
     store = str(variables.get("crawler_pictures_store", "/var/lib/tieba/pictures"))
     wrong = f"crawler_pictures_store is {store!r}"
     if store.startswith("s3://"):
-        if not re.fullmatch(r"s3://[^/]+/.*", store):
-            return f"{wrong}: it must be a bucket and a folder in it, such as s3://bucket/pictures/"
+        if not re.fullmatch(r"s3://[^/]+(/.*)?", store):
+            return f"{wrong}: it must be a bucket, and maybe a folder in it, such as s3://bucket/pictures"
         endpoint = str(variables.get("crawler_pictures_s3_endpoint", ""))
         if not re.fullmatch(r"https?://[^/\s]+/?", endpoint):
             return (
@@ -213,7 +213,7 @@ def _pictures_error(variables: Mapping[str, Any]) -> str | None:
                 "give the store's address, such as https://s3.example.com"
             )
     elif not store.startswith("/"):
-        return f"{wrong}: it must be a whole path, such as /srv/pictures, or s3://bucket/folder/"
+        return f"{wrong}: it must be a whole path, such as /srv/pictures, or s3://bucket/folder"
     elif any(f"{store}/".startswith(f"{folder}/") for folder in _HIDDEN):
         return f"{wrong}: the service's sandbox hides that folder; use another one, such as /srv/pictures"
     return None
