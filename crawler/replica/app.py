@@ -16,7 +16,7 @@ from starlette.routing import Route
 from replica import api, truth
 from replica.content import INLINE_COMMENTS, THREAD_PAGE_SIZE
 from replica.faults import HTML, NOT_FOUND_PAGE, VERIFICATION, Answer, FaultPlan
-from replica.forms import Form, Protobuf, RefusedError, SignedJson
+from replica.forms import PATHS, Form, Protobuf, RefusedError, SignedJson
 from replica.web import endpoints as web
 from replica.world import LIST_PAGE_SIZE, MOST_THREADS, Forum, Thread, World
 
@@ -252,9 +252,7 @@ def create_app(config: Config) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/c/f/frs/page", _Endpoint(site, "forum"), methods=["POST"]),
-            Route("/c/f/pb/page", _Endpoint(site, "thread"), methods=["POST"]),
-            Route("/c/f/pb/floor", _Endpoint(site, "comments"), methods=["POST"]),
+            *(Route(path, _Endpoint(site, kind), methods=["POST"]) for kind, path in PATHS.items()),
             *web.routes(site),
             Route("/robots.txt", robots),
             Route("/replica/truth", ground_truth),

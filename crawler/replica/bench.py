@@ -18,14 +18,14 @@ from urllib.parse import urlencode
 
 from replica.config import Config, ConfigError
 from replica.content import THREAD_PAGE_SIZE
-from replica.forms import sign
-from replica.world import COMMENT_PAGE_SIZE, LIST_PAGE_SIZE, World
+from replica.forms import CALLS, PATHS, sign
+from replica.world import COMMENT_PAGE_SIZE, MOST_THREADS, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-_MAX_PAGES = 20  # list pages of the forum that is crawled
+_MAX_PAGES = 10  # list pages of the forum that is crawled
 _START_SECONDS = 20
 
 
@@ -70,8 +70,8 @@ class Result:
         )
 
 
-def run(config: Config, config_file: Path | None, seconds: float, connections: int) -> Result:
-    """Measure for `seconds`; raises ConfigError when the server does not start."""
+def run(config: Config, config_file: Path | None, seconds: float, connections: int, form: str) -> Result:
+    """Measure for `seconds` in one of FORMS; raises ConfigError when the server does not start."""
     command = [sys.executable, "-m", "replica.cli", "serve", "--host", "127.0.0.1", "--port", "0"]
     command += ["--seed", str(config.seed)]
     if config_file:
@@ -82,14 +82,13 @@ def run(config: Config, config_file: Path | None, seconds: float, connections: i
         if " at http://" not in line:
             raise ConfigError("the server did not start; see the line above")
         port = int(line.split(" at http://")[1].split()[0].rsplit(":", 1)[1])
-        return asyncio.run(_drive(config, port, seconds, connections))
+        return asyncio.run(_drive(list(_requests(config, FORMS[form])), port, seconds, connections))
     finally:
         server.terminate()
         server.wait(_START_SECONDS)
 
 
-async def _drive(config: Config, port: int, seconds: float, connections: int) -> Result:
-    requests = list(_requests(config))
+async def _drive(requests: Sequence[bytes], port: int, seconds: float, connections: int) -> Result:
     await _exchange_once(port, _head("POST", "/replica/reset", b""))
     position = 0
     received = 0
@@ -123,33 +122,49 @@ async def _drive(config: Config, port: int, seconds: float, connections: int) ->
     )
 
 
-def _requests(config: Config) -> Iterator[bytes]:
+def _requests(config: Config, call: Callable[..., bytes]) -> Iterator[bytes]:
     """Every request of a whole crawl of the first forum, in a crawl's order."""
     forum = World(config.seed, config.forums).forums[0]
-    pages = min(_MAX_PAGES, forum.pages)
-    for page in range(1, pages + 1):
-        yield _call("/c/f/frs/page", kw=forum.name, pn=page, rn=LIST_PAGE_SIZE)
-    for thread in forum.listed(forum.entries[: pages * LIST_PAGE_SIZE]):
+    entries = forum.entries[: _MAX_PAGES * MOST_THREADS]
+    for page in range(1, -(-len(entries) // MOST_THREADS) + 1):
+        yield call("forum", kw=forum.name, pn=page, rn=MOST_THREADS)
+    for thread in forum.listed(entries):
         thread_pages = 1 if thread.is_deleted else -(-len(thread.slots) // THREAD_PAGE_SIZE)
         for page in range(1, thread_pages + 1):
-            yield _call(
-                "/c/f/pb/page", kz=thread.thread_id, pn=page, rn=THREAD_PAGE_SIZE, with_floor=1, floor_rn=10
-            )
+            yield call("thread", kz=thread.thread_id, pn=page, rn=THREAD_PAGE_SIZE, with_floor=1, floor_rn=10)
         for floor in () if thread.is_deleted else thread.floors:
             if len(floor.comments) > floor.inline:
                 for page in range(1, -(-len(floor.comments) // COMMENT_PAGE_SIZE) + 1):
-                    yield _call("/c/f/pb/floor", kz=thread.thread_id, pid=floor.post_id, pn=page)
+                    yield call("comments", kz=thread.thread_id, pid=floor.post_id, pn=page)
 
 
-def _call(path: str, **parameters: object) -> bytes:
+def _signed_json(kind: str, **parameters: object) -> bytes:
     form = {name: str(value) for name, value in parameters.items()}
     form |= {"_client_type": "2", "_client_version": "12.20.1.0"}
-    return _head("POST", path, urlencode({**form, "sign": sign(form)}).encode())
+    return _head("POST", PATHS[kind], urlencode({**form, "sign": sign(form)}).encode())
 
 
-def _head(method: str, path: str, body: bytes) -> bytes:
+def _protobuf(kind: str, **parameters: object) -> bytes:
+    command, request, _ = CALLS[kind]
+    part = b'Content-Disposition: form-data; name="data"; filename="file"\r\n\r\n'
+    data = request(data=parameters).SerializeToString()
+    body = b"--x\r\n" + part + data + b"\r\n--x--\r\n"
+    return _head(
+        "POST",
+        f"{PATHS[kind]}?cmd={command}",
+        body,
+        "multipart/form-data; boundary=x\r\nx_bd_data_type: protobuf",
+    )
+
+
+FORMS = {"json": _signed_json, "protobuf": _protobuf}
+
+
+def _head(
+    method: str, path: str, body: bytes, content_type: str = "application/x-www-form-urlencoded"
+) -> bytes:
     return (
-        f"{method} {path} HTTP/1.1\r\nHost: replica\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: replica\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 

@@ -6,7 +6,7 @@ As on the real site, its reply count never falls when something is deleted, and 
 from __future__ import annotations
 
 from enum import Flag, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from replica.content import INLINE_COMMENTS, THREAD_PAGE_SIZE, Floor, Slot
 
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from replica.content import Comment, Content, Draw, User
 
+_T = TypeVar("_T")
+
 ID_BLOCK = 512  # ids that one change needs at most
 
+_MANY_FLOORS = 12
 _MOST_NEW_FLOORS = 45
 _SECONDS_APART = 30  # floors and comments of one change
 
@@ -55,16 +58,12 @@ def draw_kinds(draw: Draw) -> Kind:
 
 
 def possible_kinds(slots: Sequence[Slot]) -> Kind:
-    """Give the kinds of change that a thread with these floors can have."""
-    floors = list(living(slots))
-    kinds = Kind.NEW_FLOORS
-    if len(floors) > 1:
-        kinds |= Kind.NEW_COMMENTS | Kind.MANY_NEW_COMMENTS
-    if len(floors) > 2:
-        kinds |= Kind.DELETED_FLOORS
-    if any(floor.comments for floor in floors):
-        kinds |= Kind.DELETED_COMMENTS | Kind.SWAPPED_COMMENT
-    return kinds
+    """Give the kinds of change that a thread with these floors surely can have at once."""
+    floors = {floor.post_id: floor for floor in living(slots)}
+    discussed = len(_discussed(floors))
+    if len(floors) >= _MANY_FLOORS and discussed >= _MANY_FLOORS / 2:
+        return EVERY_KIND
+    return Kind.NEW_FLOORS | Kind.SWAPPED_COMMENT if discussed else Kind.NEW_FLOORS
 
 
 def living(slots: Sequence[Slot]) -> Iterator[Floor]:
@@ -81,8 +80,13 @@ def apply(
 ) -> tuple[tuple[Slot, ...], int]:
     """Change a thread's floors; gives the new ones, and how many floors and comments were added."""
     floors = {floor.post_id: floor for floor in living(slots)}
-    added = _delete(change.kinds, floors, draw)
-    added += _places_of_comments(change.kinds, floors, draw)
+    original = dict(floors)
+    added = _change_comments(change.kinds, floors, draw)
+    if Kind.DELETED_FLOORS in change.kinds:
+        untouched = [key for key in floors if floors[key] is original[key] and key not in added]
+        for _ in range(1 + int(draw() * 3)):
+            if middle := [key for key in list(floors)[1:-1] if key in untouched]:
+                del floors[_one_of(middle, draw)]
     sizes: list[int] = []  # how many comments each new floor has
     if Kind.NEW_FLOORS in change.kinds or not added:
         sizes = [max(0, int(draw() * 12) - 9) for _ in range(1 + int(draw() ** 4 * _MOST_NEW_FLOORS))]
@@ -114,36 +118,35 @@ def apply(
     return (*kept, *_slots_of(new_floors, len(kept), draw)), total
 
 
-def _delete(kinds: Kind, floors: dict[int, Floor], draw: Draw) -> list[int]:
-    """Delete floors and comments; gives the floors in which a comment has to be added instead."""
-    if Kind.DELETED_FLOORS in kinds:
-        for _ in range(1 + int(draw() * 3)):
-            middle = list(floors)[1:-1]
-            if middle:
-                del floors[middle[int(draw() * len(middle))]]
-    if Kind.DELETED_COMMENTS in kinds and (discussed := _discussed(floors)):
-        floor = discussed[int(draw() * len(discussed))]
+def _change_comments(kinds: Kind, floors: dict[int, Floor], draw: Draw) -> list[int]:
+    """Delete comments; gives the floors that get one more, as often as they do. The first never has any."""
+    places = list(floors)[1:]
+    added: list[int] = []
+    if Kind.SWAPPED_COMMENT in kinds and (discussed := _discussed(floors)):
+        floor = _one_of(discussed, draw)
+        gone = _one_of(floor.comments, draw)
+        kept = [comment for comment in floor.comments if comment is not gone]
+        floors[floor.post_id] = _with_comments(floor, kept)
+        places.remove(floor.post_id)  # nothing else happens there
+        added.append(floor.post_id)
+    if Kind.DELETED_COMMENTS in kinds and (
+        discussed := [floors[key] for key in places if floors[key].comments]
+    ):
+        floor = _one_of(discussed, draw)
         share = draw() * 0.6
         kept = [comment for comment in floor.comments if draw() >= share]
         floors[floor.post_id] = _with_comments(floor, kept[: len(floor.comments) - 1])
-    if Kind.SWAPPED_COMMENT in kinds and (discussed := _discussed(floors)):
-        floor = discussed[int(draw() * len(discussed))]
-        gone = int(draw() * len(floor.comments))
-        floors[floor.post_id] = _with_comments(floor, floor.comments[:gone] + floor.comments[gone + 1 :])
-        return [floor.post_id]
-    return []
-
-
-def _places_of_comments(kinds: Kind, floors: dict[int, Floor], draw: Draw) -> list[int]:
-    """Draw the floors that get one more comment, as often as they do; the first floor never has any."""
-    places = list(floors)[1:]
-    found: list[int] = []
+        places.remove(floor.post_id)
     if Kind.NEW_COMMENTS in kinds and places:
         for _ in range(1 + int(draw() * 3)):
-            found += [places[int(draw() * len(places))]] * (1 + int(draw() * 3))
+            added += [_one_of(places, draw)] * (1 + int(draw() * 3))
     if Kind.MANY_NEW_COMMENTS in kinds and places:
-        found += [places[int(draw() * len(places))]] * (INLINE_COMMENTS + 1 + int(draw() * 4))
-    return found
+        added += [_one_of(places, draw)] * (INLINE_COMMENTS + 1 + int(draw() * 4))
+    return added
+
+
+def _one_of(items: Sequence[_T], draw: Draw) -> _T:
+    return items[int(draw() * len(items))]
 
 
 def _discussed(floors: dict[int, Floor]) -> list[Floor]:

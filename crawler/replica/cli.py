@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument(
         "--connections", type=_whole(1, 64), default=8, help="keep-alive connections (default 8)"
     )
+    measure.add_argument(
+        "--form", choices=tuple(bench.FORMS), default="json", help="of requests and answers (default: json)"
+    )
     measure.add_argument("--json", action="store_true", help="print one JSON object")
     measure.set_defaults(run=_bench)
     return parser
@@ -184,7 +187,7 @@ def _truth(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    result = bench.run(_config(options), options.config, options.seconds, options.connections)
+    result = bench.run(_config(options), options.config, options.seconds, options.connections, options.form)
     print(result.to_json() if options.json else result.to_text())
     return 0
 

@@ -23,8 +23,10 @@ Json = dict[str, Any]
 
 SALT = "tiebaclient!!!"  # of the signature
 
+PATHS = {"forum": "/c/f/frs/page", "thread": "/c/f/pb/page", "comments": "/c/f/pb/floor"}
+
 # Of each kind of answer: the number that the address has to name, the request, the answer.
-_CALLS: dict[str, tuple[str, type[Message], type[Message]]] = {
+CALLS: dict[str, tuple[str, type[Message], type[Message]]] = {
     "forum": ("301001", messages.FrsPageReqIdl, messages.FrsPageResIdl),
     "thread": ("302001", messages.PbPageReqIdl, messages.PbPageResIdl),
     "comments": ("302002", messages.PbFloorReqIdl, messages.PbFloorResIdl),
@@ -103,7 +105,7 @@ class Protobuf:
 
     def read(self, kind: str, body: bytes) -> Mapping[str, str]:
         """Read a request's parameters; raises RefusedError."""
-        command, request, _ = _CALLS[kind]
+        command, request, _ = CALLS[kind]
         if self._command != command:
             raise RefusedError("bad_parameter", 1, f"参数错误: cmd={self._command[:40]}")
         message = request()
@@ -116,7 +118,7 @@ class Protobuf:
 
     def write(self, kind: str, answer: Json) -> bytes:
         """Give the bytes of an answer."""
-        response = _CALLS[kind][2]
+        response = CALLS[kind][2]
         data = _known({"data": answer}, response.DESCRIPTOR)["data"]
         if "user_list" in answer:
             data.setdefault("user_list", []).append({})  # clients look up there also who has no id

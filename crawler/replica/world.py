@@ -53,7 +53,7 @@ _COMMENTS_MU, _COMMENTS_SIGMA = 0.05, 1.15
 
 # Places of threads by which every forum, however small, has each kind of trap.
 _TALKATIVE = 4  # its second floor has three pages of comments
-_LONG = 5  # many pages, a floor of the first one comes again on the second
+_LONG = 5  # two pages or more; a floor of the first one comes again on the second
 _DELETED = 9
 
 _GOOD_SHARE = 0.03
@@ -110,6 +110,8 @@ class Thread:
         if self.index == _LONG:
             factor = 18.0
         count = min(MAX_FLOORS, 1 + int(factor * max(mean - 0.5, 0)))
+        if self.index == _LONG:
+            count = max(count, 2 * THREAD_PAGE_SIZE)
         if self.index == _TALKATIVE:
             count = max(count, 2)
         shapes = [FloorShape(is_deleted=False, comments=0, inline=0, is_repeated=False)]

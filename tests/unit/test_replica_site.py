@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clientapi import messages_pb2 as messages
 from replica import cli
 from replica import config as settings_of
 from replica.app import Site
 from replica.config import Config, ConfigError, Faults
 from replica.faults import FaultPlan
-from replica.forms import sign
+from replica.forms import Protobuf, sign
 from replica.world import ForumSettings
 
 FORUMS = (ForumSettings("甲", 3, 6.0),)
@@ -71,6 +72,79 @@ async def test_signature_in_capitals_is_accepted(site):
     fields = {"kw": "甲", "pn": "1"}
     body = urlencode({**fields, "sign": sign(fields).upper()}).encode()
     assert (await site.answer("forum", body, "")).outcome == "ok"
+
+
+CONTENT_TYPE = b'multipart/form-data; boundary="-*_r1999"'
+CALLS = {
+    "forum": ("301001", messages.FrsPageReqIdl, messages.FrsPageResIdl),
+    "thread": ("302001", messages.PbPageReqIdl, messages.PbPageResIdl),
+    "comments": ("302002", messages.PbFloorReqIdl, messages.PbFloorResIdl),
+}
+
+
+def multipart(data: bytes) -> bytes:
+    head = b'---*_r1999\r\nContent-Disposition: form-data; name="data"; filename="file"\r\n\r\n'
+    return head + data + b"\r\n---*_r1999--\r\n"
+
+
+async def ask_protobuf(site, kind, **parameters):
+    command, request, response = CALLS[kind]
+    data = request(data=parameters).SerializeToString()
+    answer = await site.answer(kind, multipart(data), "", Protobuf(command, CONTENT_TYPE))
+    return answer, response.FromString(answer.body)
+
+
+def told(message, value) -> int:
+    """Compare what a message tells with JSON; gives how many values that are."""
+    count = 0
+    for field, content in message.ListFields():
+        pairs = [(content, value[field.name])]
+        if isinstance(value[field.name], list):
+            pairs = zip(content, value[field.name], strict=True)
+        for item, other in pairs:
+            if field.message_type is not None:
+                count += told(item, other)
+            else:
+                assert item == other
+                count += 1
+    return count
+
+
+async def test_both_forms_tell_the_same(site):
+    thread = site.world.forums[0].thread(4)
+    post_id = list(thread.floors_by_id)[1]
+    for kind, parameters, least in (
+        ("forum", {"kw": "甲", "pn": 2, "rn": 100}, 300),
+        ("thread", {"kz": thread.thread_id, "pn": 1, "rn": 30, "with_floor": 1, "floor_rn": 10}, 100),
+        ("comments", {"kz": thread.thread_id, "pid": post_id, "pn": 2}, 200),
+    ):
+        _, expected = await ask(site, kind, **parameters)
+        answer, message = await ask_protobuf(site, kind, **parameters)
+        assert answer.outcome == "ok"
+        if kind != "comments":  # for authors without an id
+            assert message.data.user_list.pop() == messages.User()
+        assert told(message.data, expected) > least
+
+
+@pytest.mark.parametrize(
+    ("command", "content_type", "body", "error"),
+    [
+        ("302001", CONTENT_TYPE, multipart(b""), "参数错误: cmd=302001"),
+        ("301001", b"multipart/form-data", multipart(b""), "参数错误: data"),
+        ("301001", CONTENT_TYPE, b"", "参数错误: data"),
+        ("301001", CONTENT_TYPE, multipart(b"\xff\x00garbage"), "参数错误: data"),
+        (
+            "301001",
+            CONTENT_TYPE,
+            multipart(messages.FrsPageReqIdl(data={"pn": -1}).SerializeToString()),
+            "参数错误: pn=-1",
+        ),
+        ("301001", CONTENT_TYPE, multipart(b""), "您访问的贴吧不存在: "),
+    ],
+)
+async def test_protobuf_that_is_not_understood_is_refused(site, command, content_type, body, error):
+    answer = await site.answer("forum", body, "", Protobuf(command, content_type))
+    assert messages.FrsPageResIdl.FromString(answer.body).error.errmsg == error
 
 
 async def test_page_0_is_page_1(site):

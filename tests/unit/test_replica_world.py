@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from replica import truth
 from replica.config import Config
-from replica.content import THREAD_PAGE_SIZE
+from replica.content import INLINE_COMMENTS, THREAD_PAGE_SIZE
 from replica.truth import Part
 from replica.world import (
     HIDDEN,
     LIST_PAGE_SIZE,
     MAX_FLOORS,
     PROMOTED,
+    Forum,
     ForumSettings,
     World,
 )
@@ -142,13 +143,17 @@ def test_every_default_forum_has_the_traps(default_world, forum_number):
 
 
 def test_repeated_floor_is_the_first_of_the_next_page(default_world):
-    for thread in default_world.forums[0].listed(default_world.forums[0].entries[: 20 * LIST_PAGE_SIZE]):
-        for place, slot in enumerate(thread.slots):
-            if slot.floor and slot.floor.is_repeated and slot.shown_number == slot.floor.number:
-                following = thread.slots[place + 1]
-                assert following.floor is slot.floor
-                assert following.shown_number == slot.floor.number + 1
-                assert (place + 1) % THREAD_PAGE_SIZE == 0
+    for thread in default_world.forums[0].listed(default_world.forums[0].entries):
+        assert_repetitions_cross_pages(thread)
+
+
+def assert_repetitions_cross_pages(thread):
+    for place, slot in enumerate(thread.slots):
+        if slot.floor and slot.floor.is_repeated and slot.shown_number == slot.floor.number:
+            following = thread.slots[place + 1]
+            assert following.floor is slot.floor
+            assert following.shown_number == slot.floor.number + 1
+            assert (place + 1) % THREAD_PAGE_SIZE == 0
 
 
 def test_truth_follows_its_conventions():
@@ -184,3 +189,78 @@ def test_truth_follows_its_conventions():
     assert any(comment.get("reply_to_name") for comment in by_kind["comment"])
     assert any(post["images"] for post in by_kind["post"])
     assert any("floor" not in post for post in by_kind["post"])
+
+
+def by_id(forum: Forum) -> dict[str, dict[int, dict]]:
+    found: dict[str, dict[int, dict]] = {"thread": {}, "post": {}, "comment": {}}
+    for record in truth.records(forum, Part()):
+        if (kind := record["record"]) in found:
+            found[kind][record[f"{kind}_id"]] = record
+    return found
+
+
+def comments_of(found):
+    of_post: dict[int, list[int]] = {}
+    for key, comment in found["comment"].items():
+        of_post.setdefault(comment["post_id"], []).append(key)
+    return of_post
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_generation_changes_something_of_every_kind_in_every_forum_and_leaves_the_rest(seed):
+    settings = [ForumSettings("大", 3, 7.0), ForumSettings("小", 1, 1.0)]
+    world, same = World(seed, settings), World(seed, settings)
+    for _ in range(3):
+        before = [by_id(forum) for forum in world.forums]
+        world.advance(0.05)
+        same.advance(0.05)
+        for forum, old in zip(world.forums, before, strict=True):
+            new = by_id(forum)
+            assert new == by_id(same.forum(forum.name))
+            assert_changed(old, new)
+
+
+def assert_changed(old, new):
+    kept = old["thread"].keys() & new["thread"].keys()
+    assert old["thread"].keys() - kept  # deleted
+    assert new["thread"].keys() - kept  # new ones
+    assert min(new["thread"].keys() - kept) > max(kept)
+    changed = {key for key in kept if old["thread"][key] != new["thread"][key]}
+    for key in changed:
+        was, now = old["thread"][key], new["thread"][key]
+        assert now["reply_count"] > was["reply_count"]
+        assert now["last_reply_at"] > max(thread["last_reply_at"] for thread in old["thread"].values())
+    for kind in ("post", "comment"):
+        of_others = [
+            {key: record for key, record in found[kind].items() if record["thread_id"] in kept - changed}
+            for found in (old, new)
+        ]
+        assert of_others[0] == of_others[1]
+    # Inside of changed threads.
+    posts = {key for key, post in old["post"].items() if post["thread_id"] in kept}
+    new_posts = {key for key, post in new["post"].items() if post["thread_id"] in kept} - posts
+    assert new_posts
+    assert min(new_posts) > max(posts)
+    assert posts - new["post"].keys()
+    had, have = comments_of(old), comments_of(new)
+    pairs = [(had.get(key, []), have.get(key, [])) for key in posts & new["post"].keys()]
+    assert any(set(was) < set(now) for was, now in pairs)
+    assert any(len(now) - len(was) > INLINE_COMMENTS for was, now in pairs)
+    assert any(set(was) - set(now) for was, now in pairs)
+    assert any(was != now and len(was) == len(now) for was, now in pairs)
+    assert all(now == sorted(now) for _, now in pairs)
+    times = [thread["last_reply_at"] for thread in new["thread"].values() if not thread["is_pinned"]]
+    assert times == sorted(times, reverse=True)
+
+
+def test_pages_stay_in_order_while_threads_grow():
+    world = World(1, [ForumSettings("甲", 2, 30.0)])
+    for _ in range(5):
+        world.advance(1.0)
+    threads = [thread for thread in world.forums[0].listed(world.forums[0].entries) if not thread.is_deleted]
+    assert len(threads) > 50
+    for thread in threads:
+        assert [floor.post_id for floor in thread.floors] == sorted(thread.floors_by_id)
+        numbers = [floor.number for floor in thread.floors]
+        assert numbers == sorted(set(numbers))
+        assert_repetitions_cross_pages(thread)
