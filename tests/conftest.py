@@ -202,6 +202,7 @@ def environment(redis_url: str, mongodb_url: str, tmp_path: Path) -> dict[str, s
     settings = {
         "redis_url": redis_url,
         "mongodb_url": mongodb_url,
+        **{name: str(tmp_path / name) for name in ("jsonl_dir", "samples_dir", "pictures_store")},
         "egress": "test",
         "threads_rate": 10_000,
         "posts_rate": 10_000,

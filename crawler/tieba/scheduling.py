@@ -354,6 +354,9 @@ class Scheduler(BaseScheduler):
             requests.expired,
             requests.dead,
         )
+        left = requests.queued + requests.delayed
+        if requests.max_requests is not None and left:
+            logger.info("It has had its maximum of %d requests; %d are left", requests.max_requests, left)
 
     def _room(self, ready: int) -> int:
         """Tell how many leases to fetch.
