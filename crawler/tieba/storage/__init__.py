@@ -49,13 +49,19 @@ class Known:
     last_reply_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ForumTotals:
-    """How many threads of a forum a crawl saw in lists, fetched and found gone."""
+    """What a crawl did with the threads of a forum.
+
+    It saw some in lists, or by their own pages. Those that are there it fetched, left alone as unchanged since
+    an earlier crawl fetched them, or left out; others are gone, some of which no list shows any more.
+    """
 
     forum_id: int
     listed: int
     fetched: int
+    unchanged: int
+    left_out: int
     gone: int
 
 
@@ -64,8 +70,8 @@ class Store(Protocol):
 
     The same records twice change nothing but `last_seen`. A field that is None keeps its stored value.
     Every record has `first_seen`, `last_seen` and `deleted_at`. `Presence` and `Extent` set `deleted_at` (the
-    first mark stays); `Presence` clears it, and so does every sighting of a post or comment. `Visit` touches
-    a thread's fetched_* fields alone. Methods raise StoreError or StoreUnavailable.
+    first mark stays) and are no sightings then; `Presence` clears it, and so does every sighting of a post or
+    comment. `Visit` touches a thread's fetched_* fields alone. Methods raise StoreError or StoreUnavailable.
     """
 
     async def open(self) -> None:
@@ -98,7 +104,7 @@ class Store(Protocol):
         """
 
     async def totals(self, since: datetime) -> list[ForumTotals]:
-        """Count, by forum, threads with last_seen, fetched_at and deleted_at from `since` on."""
+        """Count what a crawl that began at `since` did, by forum; others may be there, too."""
 
     async def close(self) -> None:
         """Give up the connections."""

@@ -156,9 +156,20 @@ class MongoStore:
 
     async def totals(self, since: datetime) -> list[ForumTotals]:
         """Count what a crawl that began at `since` did, by forum."""
+        is_seen = {"$gte": ["$last_seen", since]}
+        is_gone = {"$gt": ["$deleted_at", None]}
+        was_fetched = {"$gt": ["$fetched_at", None]}
         counted = {
-            name: {"$sum": {"$cond": [{"$gte": [f"${field}", since]}, 1, 0]}}
-            for name, field in (("listed", "last_seen"), ("fetched", "fetched_at"), ("gone", "deleted_at"))
+            name: {"$sum": {"$cond": [condition, 1, 0]}}
+            for name, condition in {
+                "listed": is_seen,
+                "fetched": {"$and": [{"$not": is_gone}, {"$gte": ["$fetched_at", since]}]},
+                "unchanged": {
+                    "$and": [{"$not": is_gone}, is_seen, was_fetched, {"$lt": ["$fetched_at", since]}]
+                },
+                "left_out": {"$and": [{"$not": is_gone}, is_seen, {"$not": was_fetched}]},
+                "gone": {"$and": [is_gone, {"$or": [is_seen, {"$gte": ["$deleted_at", since]}]}]},
+            }.items()
         }
         stages: list[Mapping[str, Any]] = [
             {"$match": {"forum_id": {"$ne": None}}},
@@ -167,7 +178,7 @@ class MongoStore:
         ]
         try:
             groups = await self.database["threads"].aggregate(stages)
-            return [ForumTotals(forum_id=group.pop("_id"), **group) async for group in groups]
+            return [ForumTotals(group.pop("_id"), **group) async for group in groups]
         except mongo_errors.PyMongoError as error:
             raise _translated(error) from error
 

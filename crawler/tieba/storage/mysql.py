@@ -170,11 +170,7 @@ class MysqlStore:
 
     async def totals(self, since: datetime) -> list[ForumTotals]:
         """Count what a crawl that began at `since` did, by forum."""
-        rows = await self._select(select_totals(), [since] * 3)
-        return [
-            ForumTotals(forum_id=row[0], listed=int(row[1]), fetched=int(row[2]), gone=int(row[3]))
-            for row in rows
-        ]
+        return [ForumTotals(*row) for row in await self._select(*select_totals(since))]
 
     async def close(self) -> None:
         """Close the connections."""

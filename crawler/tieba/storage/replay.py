@@ -130,9 +130,9 @@ class Replay:
 
     def totals(self, since: datetime) -> list[ForumTotals]:
         """Count what a crawl that began at `since` did, by forum."""
+        sql, parameters = select_totals(since)
         return [
-            ForumTotals(forum_id=row[0], listed=row[1], fetched=row[2], gone=row[3])
-            for row in self._database.execute(select_totals(), [_text(since)] * 3)
+            ForumTotals(*row) for row in self._database.execute(sql, [_text(value) for value in parameters])
         ]
 
 

@@ -112,16 +112,19 @@ def select(query: Query) -> tuple[str, list[int | datetime]]:
     return f"SELECT {columns} FROM {source}{where} ORDER BY {order}", parameters
 
 
-def select_totals() -> str:
-    """Give the statement for `Store.totals`; the time is its parameter three times."""
-    counted = ", ".join(
-        f"SUM(CASE WHEN {column} >= ? THEN 1 ELSE 0 END)"
-        for column in ("last_seen", "fetched_at", "deleted_at")
+def select_totals(since: datetime) -> tuple[str, list[datetime]]:
+    """Give the statement, and its parameters, for the fields of `ForumTotals` in their order."""
+    conditions = (
+        "last_seen >= ?",
+        "deleted_at IS NULL AND fetched_at >= ?",
+        "deleted_at IS NULL AND last_seen >= ? AND fetched_at < ?",
+        "deleted_at IS NULL AND last_seen >= ? AND fetched_at IS NULL",
+        "deleted_at >= ? OR (deleted_at IS NOT NULL AND last_seen >= ?)",
     )
-    return (
-        f"SELECT forum_id, {counted} FROM threads WHERE forum_id IS NOT NULL"
-        " GROUP BY forum_id ORDER BY forum_id"
-    )
+    counted = ", ".join(f"COUNT(CASE WHEN {condition} THEN 1 END)" for condition in conditions)
+    of_forums = "WHERE forum_id IS NOT NULL GROUP BY forum_id ORDER BY forum_id"
+    sql = f"SELECT forum_id, {counted} FROM threads {of_forums}"
+    return sql, [since] * sql.count("?")
 
 
 def _compare(table: Table, column: str, operator: str) -> str:
