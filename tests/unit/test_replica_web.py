@@ -339,7 +339,7 @@ def test_first_comments_have_traps():
 
 def test_comments_of_a_floor():
     floor = next(floor for thread in THREADS for floor in thread.floors if len(floor.comments) > 20)
-    fragment = comment_page(WORLD, floor, 2).decode()
+    fragment = comment_page(WORLD, floor.comments, 2).decode()
     tree = LexborHTMLParser(fragment)
     fields = [json.loads(node.attributes["data-field"]) for node in tree.css("li.lzl_single_post.j_lzl_s_p")]
     assert [field["spid"] for field in fields] == [comment.comment_id for comment in floor.comments[10:20]]

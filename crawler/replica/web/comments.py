@@ -15,6 +15,8 @@ from replica.web.shown import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from replica.content import Comment, Floor, User
     from replica.world import Thread, World
 
@@ -43,12 +45,12 @@ def first_comments(world: World, thread: Thread, page: int, *, starter_only: boo
     ).encode()
 
 
-def comment_page(world: World, floor: Floor, page: int) -> bytes:
-    """Fragment with page `page` (from 1) of the comments of a floor, 10 a page; it knows no user ids."""
+def comment_page(world: World, comments: Sequence[Comment], page: int) -> bytes:
+    """Fragment with page `page` (from 1) of a floor's comments, 10 a page; it knows no user ids."""
     now = world.now
-    count = len(floor.comments)
+    count = len(comments)
     last = -(-count // COMMENT_PAGE_SIZE)
-    shown = floor.comments[(page - 1) * COMMENT_PAGE_SIZE : page * COMMENT_PAGE_SIZE]
+    shown = comments[(page - 1) * COMMENT_PAGE_SIZE : page * COMMENT_PAGE_SIZE]
     items = "".join(_item(comment, now, is_first=not place) for place, comment in enumerate(shown))
     pager = "".join(
         f'<span class="tP">{number}</span>\n' if number == page else f'<a href="#{number}">{number}</a>\n'

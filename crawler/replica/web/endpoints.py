@@ -27,17 +27,20 @@ _JSON = "application/json; charset=utf-8"
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _MAX_FIELDS = 50  # of a query
 
-_DELETED_PAGE = NOT_FOUND_PAGE.replace("您访问的页面暂时无法打开".encode(), "该贴已被删除".encode())
-_DELETED = Answer("deleted", 404, HTML, _DELETED_PAGE)
-_NO_COMMENTS = Answer(
-    "deleted", 200, HTML, b""
-)  # of a floor that is gone; what the real site says is not known
+_GONE = tuple(
+    Answer(
+        "deleted",
+        404,
+        HTML,
+        NOT_FOUND_PAGE.replace("很抱歉，您访问的页面暂时无法打开。".encode(), words.encode()),
+    )
+    for words in ("很抱歉，该贴已被删除。", "抱歉，您访问的贴子被隐藏，暂时无法访问。")
+)
 _CHECKS = (VERIFICATION, VERIFICATION._replace(status=200), Answer("verification", 302, HTML, b""))
 _WHY_DELETED = ("0", "1", "2", "3", "4", "5", "6")
 
 # A logical request's name and what makes its answer.
 Asked = tuple[str, "Callable[[], Answer]"]
-Query = "Mapping[str, str]"
 
 
 class Site(Protocol):
@@ -67,7 +70,7 @@ def routes(site: Site) -> list[Route]:
         Route("/f/good", _Endpoint(site, "forum", pages.good)),
         Route("/p/totalComment", _Endpoint(site, "comments", pages.first_comments)),
         Route("/p/comment", _Endpoint(site, "comments", pages.comments)),
-        Route("/p/{tid:int}", _Endpoint(site, "thread", pages.thread)),
+        Route("/p/{tid}", _Endpoint(site, "thread", pages.thread)),
         Route("/errorpage/deledErrorInfo", why_deleted),
     ]
 
@@ -102,7 +105,7 @@ class _Pages:
         def make() -> Answer:
             thread = self._living(thread_id)
             if thread is None:
-                return _DELETED
+                return _gone(thread_id)
             return Answer("ok", 200, HTML, thread_page(self._world, thread, page, starter_only=starter_only))
 
         return f"web thread {thread_id} {starter_only} {page}", make
@@ -113,7 +116,7 @@ class _Pages:
         def make() -> Answer:
             thread = self._living(thread_id)
             if thread is None:
-                return _DELETED
+                return _gone(thread_id)
             body = first_comments(self._world, thread, page, starter_only=starter_only)
             return Answer("ok", 200, _JSON, body)
 
@@ -126,11 +129,11 @@ class _Pages:
         def make() -> Answer:
             thread = self._living(thread_id)
             if thread is None:
-                return _DELETED
+                return _gone(thread_id)
             floor = thread.floors_by_id.get(post_id)
-            if floor is None:
-                return _NO_COMMENTS
-            return Answer("ok", 200, HTML, comment_page(self._world, floor, page))
+            # What the real site says of a floor that is gone is not known; here it has no comments.
+            comments = floor.comments if floor else ()
+            return Answer("ok", 200, HTML, comment_page(self._world, comments, page))
 
         return f"web comments {thread_id} {post_id} {page}", make
 
@@ -141,6 +144,10 @@ class _Pages:
     def _living(self, thread_id: int) -> Thread | None:
         thread = self._world.thread(thread_id)
         return None if thread is None or thread.is_deleted else thread
+
+
+def _gone(thread_id: int) -> Answer:
+    return _GONE[thread_id % len(_GONE)]
 
 
 class _Endpoint:
@@ -158,7 +165,7 @@ class _Endpoint:
             query = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
         except ValueError:  # too many fields
             query = {}
-        query |= {name: str(value) for name, value in scope["path_params"].items()}
+        query |= scope["path_params"]
         request, make = self._ask(query)
         client = scope.get("client")
         answer = await self._site.answer_page(self._kind, client[0] if client else "", request, make, _CHECKS)

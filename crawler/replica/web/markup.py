@@ -109,7 +109,7 @@ def home(user: User, origin: str) -> str:
 @lru_cache(maxsize=4_096)
 def medals(user: User) -> str:
     """Give the row of medals that many users have behind their name."""
-    owned = [_MEDALS[(user.user_id + step) % len(_MEDALS)] for step in range(user.user_id % 4)]
+    owned = [_MEDALS[(user.user_id + step) % len(_MEDALS)] for step in range(user.user_id % 3)]
     return f'<span class="icon_wrap  icon_wrap_theme1 frs_bright_icons ">{"".join(owned)}</span>'
 
 

@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from replica import text
 
-PAGELETS = (
-    "search/pagelet/search_logic",
-    "common/pagelet/userbar",
-    "frs-header/pagelet/head",
-    "navigation/pagelet/navigation",
-    "poster/pagelet/rich_poster",
-    "forum/pagelet/focus_btn",
-    "forum/pagelet/forum_card_number",
-    "frs-aside/pagelet/forum_info",
-    "frs-aside/pagelet/zyq",
-    "frs-aside/pagelet/hottopic",
-    "frs-aside/pagelet/ad",
-    "live/pagelet/live_thread",
+_PAGELETS = tuple(
+    f"{group}/pagelet/{name}"
+    for group in ("common", "forum", "frs-aside", "frs-header", "live", "search")
+    for name in ("ad", "card", "content", "extension", "head", "star")
 )
 
 
@@ -75,8 +66,8 @@ _MENU = "".join(
     for number in range(60)
 )
 FORUM_MENU = f'<div class="search_nav j_search_nav">{_MENU}</div>\n'
-FORUM_PAGELETS = "".join(box(name, 18).join(pagelet(name)) for name in PAGELETS).encode()
-FORUM_ASIDE = "".join(box(name, 18) for name in PAGELETS).encode()
-FORUM_SCRIPTS = scripts("frs-list", 16).encode()
+FORUM_PAGELETS = "".join(box(name, 5).join(pagelet(name)) for name in _PAGELETS).encode()
+FORUM_ASIDE = "".join(box(name, 5) for name in _PAGELETS).encode()
+FORUM_SCRIPTS = scripts("frs-list", 12).encode()
 
-THREAD_TAIL = (box("pb-aside", 60) + scripts("pb", 22)).encode()
+THREAD_TAIL = (box("pb-aside", 60) + scripts("pb", 32)).encode()
