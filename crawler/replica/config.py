@@ -72,9 +72,11 @@ keys of the configuration file (JSON; all optional, defaults in brackets):
                   answers per second for each client address, 0 = no limit [0]
     burst         how many answers may come at once before a rate counts [60]
     rate_limit_answer
-                  "429", "html" (the page titled 贴吧404, HTTP 200) or "mixed" ["mixed"]
+                  "429", "html" (the page titled 贴吧404, HTTP 200; web pages answer 429 all the
+                  same) or "mixed" ["mixed"]
     verification_share
-                  share (0 to 1) of requests whose first attempt gets the safety page (HTTP 403) [0]
+                  share (0 to 1) of requests whose first attempt gets the safety page (HTTP 403; for
+                  web pages also HTTP 200, or a redirect to the captcha) [0]
     error_share   share (0 to 1) of requests whose first attempt gets HTTP 500 [0]
 """
 

@@ -9,7 +9,14 @@ from urllib.parse import parse_qsl, quote
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from replica.faults import HTML, NOT_FOUND_PAGE, VERIFICATION, Answer
+from replica.faults import (
+    HTML,
+    NOT_FOUND_PAGE,
+    RATE_LIMITED_429,
+    RATE_LIMITED_HTML,
+    VERIFICATION,
+    Answer,
+)
 from replica.web.comments import comment_page, first_comments
 from replica.web.lists import forum_page, missing_forum_page
 from replica.web.shown import LIST_PAGE_SIZE
@@ -169,6 +176,8 @@ class _Endpoint:
         request, make = self._ask(query)
         client = scope.get("client")
         answer = await self._site.answer_page(self._kind, client[0] if client else "", request, make, _CHECKS)
+        if answer is RATE_LIMITED_HTML:  # only the client API is known to say it by a page
+            answer = RATE_LIMITED_429
         headers = [
             (b"content-type", answer.content_type.encode()),
             (b"content-length", str(len(answer.body)).encode()),
