@@ -83,10 +83,9 @@ def apply(
     original = dict(floors)
     added = _change_comments(change.kinds, floors, draw)
     if Kind.DELETED_FLOORS in change.kinds:
-        untouched = [key for key in floors if floors[key] is original[key] and key not in added]
-        for _ in range(1 + int(draw() * 3)):
-            if middle := [key for key in list(floors)[1:-1] if key in untouched]:
-                del floors[_one_of(middle, draw)]
+        _delete_floors(
+            floors, [key for key in floors if floors[key] is original[key] and key not in added], draw
+        )
     sizes: list[int] = []  # how many comments each new floor has
     if Kind.NEW_FLOORS in change.kinds or not added:
         sizes = [max(0, int(draw() * 12) - 9) for _ in range(1 + int(draw() ** 4 * _MOST_NEW_FLOORS))]
@@ -96,26 +95,29 @@ def apply(
         for number in range(total)
     )
 
-    def comment(earlier: Sequence[Comment]) -> Comment:
-        comment_id, created = next(stamps)
-        return content.comment(draw, comment_id, created, earlier)
-
-    number = slots[-1].shown_number  # never a repetition
-    new_floors: list[Floor] = []
-    for size in sizes:
-        number += 1
+    def new_floor(number: int, size: int) -> Floor:
         post_id, created = next(stamps)
         author = starter if draw() < 0.1 else content.user(draw)
         comments: list[Comment] = []
         for _ in range(size):
-            comments.append(comment(comments))
+            comments.append(content.comment(draw, *next(stamps), comments))
         pieces = content.pieces(draw, images=0.15)
-        new_floors.append(Floor(post_id, number, author, pieces, created, tuple(comments), size, False))
+        return Floor(post_id, number, author, pieces, created, tuple(comments), size, is_repeated=False)
+
+    last = slots[-1].shown_number  # never a repetition
+    new_floors = [new_floor(number, size) for number, size in enumerate(sizes, last + 1)]
     for post_id in added:
         floor = floors[post_id]
-        floors[post_id] = _with_comments(floor, (*floor.comments, comment(floor.comments)))
+        comment = content.comment(draw, *next(stamps), floor.comments)
+        floors[post_id] = _with_comments(floor, (*floor.comments, comment))
     kept = [Slot(floors.get(floor.post_id) if floor else None, shown) for floor, shown in slots]
     return (*kept, *_slots_of(new_floors, len(kept), draw)), total
+
+
+def _delete_floors(floors: dict[int, Floor], untouched: Sequence[int], draw: Draw) -> None:
+    for _ in range(1 + int(draw() * 3)):
+        if middle := [key for key in list(floors)[1:-1] if key in untouched]:
+            del floors[_one_of(middle, draw)]
 
 
 def _change_comments(kinds: Kind, floors: dict[int, Floor], draw: Draw) -> list[int]:

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tieba-replica",
-        description="A stand-in for Tieba's client API (tiebac.baidu.com), to try a crawler offline.",
+        description="A stand-in for Tieba, its client API and its web pages, to try a crawler offline.",
         epilog="example: tieba-replica serve --port 8080",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -60,7 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=_whole(0, 2**32 - 1), help="overrides the configuration's seed")
         return command
 
-    serve = add("serve", "answer the client API until stopped", "tieba-replica serve --config replica.json")
+    serve = add(
+        "serve",
+        "answer the client API and serve web pages until stopped",
+        "tieba-replica serve --config replica.json",
+    )
     serve.add_argument("--host", help="overrides the configuration's host")
     serve.add_argument(
         "--port", type=_whole(0, 65_535), help="overrides the configuration's port; 0 takes a free one"

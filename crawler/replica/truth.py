@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 SOURCES = ("api", "web")
-_MAX_PAGE = 10**9
 
 
 @dataclass(frozen=True)
@@ -70,22 +69,22 @@ class Part:
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Part:
         """Read it from the parameters of an address; raises ValueError, with a line for the user."""
-        first = _page(query, "first", 1)
-        last = _page(query, "last" if "last" in query else "pages", None)
-        if last is not None and last < (first or 1):
+        first = _page(query, "first") or 1
+        last = _page(query, "last" if "last" in query else "pages")
+        if last is not None and last < first:
             raise ValueError(f"last={last} is less than first={first}")
         source = query.get("source", SOURCES[0])
         if source not in SOURCES:
             raise ValueError(f"source={source[:40]!r} is not one of {', '.join(SOURCES)}")
         flags = {name: _flag(query, name, getattr(cls, name)) for name in ("good", "starter", "comments")}
-        return cls(first or 1, last, source, **flags)
+        return cls(first, last, source, **flags)
 
 
-def _page(query: Mapping[str, str], name: str, default: int | None) -> int | None:
+def _page(query: Mapping[str, str], name: str) -> int | None:
     value = query.get(name)
     if value is None:
-        return default
-    if value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= _MAX_PAGE:
+        return None
+    if value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= 1:
         return int(value)
     raise ValueError(f"{name}={value[:40]!r} is not a whole number from 1")
 
