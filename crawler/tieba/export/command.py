@@ -175,10 +175,11 @@ async def _write_records(
             async for batch in _chain(first, documents):
                 writer.write(batch)
                 progress.add(len(batch))
+                await asyncio.sleep(0)  # lets Ctrl-C through
+            return writer.close()
         except BaseException:
             writer.abandon()
             raise
-        return writer.close()
 
 
 async def _write_threads(

@@ -7,6 +7,7 @@ longer texts are cut. https://support.microsoft.com/office/1672b34d-7043-467e-8e
 from __future__ import annotations
 
 import re
+import tempfile
 from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ _SURROGATE = re.compile(
 
 
 class XlsxWriter(Writer):
-    """Writes records into sheets that are named after their collection; temporary files go to `folder`."""
+    """Writes records into sheets that are named after their collection; temporary files go into `folder`."""
 
     def __init__(
         self,
@@ -44,7 +45,9 @@ class XlsxWriter(Writer):
         folder: Path | None,
         sheet_rows: int = _SHEET_ROWS,
     ) -> None:
-        options = {"constant_memory": True, "tmpdir": folder, "strings_to_formulas": False}
+        # xlsxwriter leaves some behind when it fails.
+        self._temporary = tempfile.TemporaryDirectory(prefix=".tieba-export-", dir=folder)
+        options = {"constant_memory": True, "tmpdir": self._temporary.name}
         self._book = xlsxwriter.Workbook(file, options)
         self._time = self._book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
         self._bold = self._book.add_format({"bold": True})
@@ -69,12 +72,17 @@ class XlsxWriter(Writer):
     def close(self) -> list[str]:
         """Finish; gives what the user should know."""
         self._book.close()
+        self._temporary.cleanup()
         notes = []
         if self._sheets > 1:
             notes.append(f"a sheet takes {self._sheet_rows:,} rows: there are {self._sheets} sheets")
         if self._cut:
             notes.append(f"a cell takes {_CELL_UNITS:,} characters: {self._cut:,} longer texts are cut")
         return notes
+
+    def abandon(self) -> None:
+        """Remove what is temporary."""
+        self._temporary.cleanup()
 
     def _begin_sheet(self) -> None:
         self._sheets += 1
