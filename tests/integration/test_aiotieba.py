@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("aiotieba", reason="aiotieba needs Python 3.11 or newer")
 
 import aiotieba
+import yarl
 from aiotieba.api.get_posts._classdef import FragVideo_p
 from aiotieba.core import NetCore
 from aiotieba.exception import TiebaServerError
@@ -19,22 +20,25 @@ DELETED = 4  # error code
 
 
 class Client(aiotieba.Client):
-    """The client, with its connections to hosts of its own choice led to one address."""
+    """The client, with all requests led to one address; its hosts are constants."""
 
     def __init__(self, address):
         super().__init__()
-        self.port = int(address.rpartition(":")[2])
+        self._address = yarl.URL(address)
 
     async def __aenter__(self):
         await super().__aenter__()
-        self._http_core.net_core = _Redirected(self._connector)
-        self._http_core.net_core.port = self.port
+        self._http_core.net_core = _Redirected(self._connector, self._address)
         return self
 
 
 class _Redirected(NetCore):
+    def __init__(self, connector, address):
+        super().__init__(connector)
+        self._address = address
+
     async def send(self, request, *args, **options):
-        request.url = request.url.with_scheme("http").with_host("127.0.0.1").with_port(self.port)
+        request.url = self._address.join(request.url.relative())
         return await super().send(request, *args, **options)
 
 

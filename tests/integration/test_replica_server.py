@@ -400,37 +400,6 @@ def test_signature_of_another_client_is_accepted(server):
     assert json.loads(body)["error_code"] == 0
 
 
-def test_another_client_reads_thread_pages(server):
-    """The fields have the names and types of the protobuf form, which aiotieba knows."""
-    api = pytest.importorskip("aiotieba.api.get_posts", reason="aiotieba needs Python 3.11 or newer")
-    from aiotieba.api.get_posts.protobuf import PbPageResIdl_pb2
-    from google.protobuf import json_format
-
-    listed = server.call("/c/f/frs/page", kw="聊天", pn=1)["thread_list"]
-    texts = {record["post_id"]: record for record in server.truth("聊天", 1) if record["record"] == "post"}
-    read = 0
-    for row in listed[:30]:
-        answer = server.call("/c/f/pb/page", kz=row.get("id", 1), pn=1, rn=30, with_floor=1, floor_rn=10)
-        if answer["error_code"]:
-            continue
-        for post in answer["post_list"]:
-            if not post["sub_post_list"]:
-                del post["sub_post_list"]
-        answer["user_list"].append({"id": 0})  # aiotieba looks every author up in the list
-        message = PbPageResIdl_pb2.PbPageResIdl()
-        json_format.ParseDict({"data": answer}, message, ignore_unknown_fields=True)
-        posts = api.parse_body(message.SerializeToString())
-        assert posts.thread.tid == row["id"]
-        assert posts.forum.fname == "聊天"
-        for post in posts.objs:
-            record = texts[post.pid]
-            assert moment(post.create_time) == record["created_at"]
-            assert post.reply_num == record["comment_count"]
-            assert [image.origin_src for image in post.contents.imgs] == record["images"]
-            read += 1
-    assert read > 50
-
-
 def run(*arguments):
     return subprocess.run(
         [*COMMAND, *arguments],
@@ -505,8 +474,9 @@ def test_stops_at_a_signal_while_clients_are_connected(start):
     client.close()
 
 
-def test_bench_reports_at_least_a_thousand_answers_per_core():
-    result = run("bench", "--seconds", "2", "--json")
+@pytest.mark.parametrize("form", ["json", "protobuf"])
+def test_bench_reports_at_least_a_thousand_answers_per_core(form):
+    result = run("bench", "--seconds", "2", "--json", "--form", form)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert set(figures["by_outcome"]) == {"ok", "deleted"}
