@@ -15,6 +15,7 @@ from control.project import CACHE
 
 _PID = CACHE / "dockerd.pid"  # there only while an engine runs that we started
 _START_SECONDS = 60
+_STOP_SECONDS = 20
 
 
 @functools.cache
@@ -81,6 +82,10 @@ def stop() -> bool:
             os.kill(pid, signal.SIGTERM)
         else:
             run(*sudo(), "kill", str(pid))
+        deadline = time.monotonic() + _STOP_SECONDS
+        # Until it is gone, no other one starts.
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
     _PID.unlink()
     docker_command.cache_clear()
     return True
