@@ -169,12 +169,17 @@ def _is_unchanged(thread: Thread, visit: Known, fetch: Fetch) -> bool:
 
 
 def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
-    """Leave out floors and comments that were not written within the scope's time, or are not wanted."""
+    """Leave out floors and comments that were not written within the scope's time, or are not wanted.
+
+    Titles that a list has cut are left out, too: the thread's own page has the whole.
+    """
     scope = fetch.scope
-    if scope.since is None and scope.until is None and scope.comments:
-        return answer.records()
     return dataclasses.replace(
         answer,
+        threads=tuple(
+            dataclasses.replace(thread, title=None) if (thread.title or "").endswith("...") else thread
+            for thread in answer.threads
+        ),
         posts=tuple(post for post in answer.posts if scope.is_within(post.created_at)),
         comments=tuple(
             comment for comment in answer.comments if scope.comments and scope.is_within(comment.created_at)
