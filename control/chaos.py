@@ -32,7 +32,9 @@ _WORKERS = 2  # on each slave
 # Requests/s of the whole crawl to each endpoint.  Slow enough to leave two cores some room, and in the
 # proportion of the requests to each: comments are the most, so that their rate is the crawl's.
 _RATES = {"crawler_threads_rate": 10, "crawler_posts_rate": 10, "crawler_comments_rate": 15}
-_COMMENTS_PER_PAGE = 266  # requests for comments that one list page leads to, measured
+_COMMENTS_PER_PAGE = 133  # requests for comments that one page of the site leads to, measured
+_SITE_PAGE = 50  # threads
+_LIST_PAGE = {"api": 100, "web": 50}  # threads, by source
 _PAUSE_SECONDS = (0.5, 3.0)  # between two faults, at least
 _WORK = 25  # requests done between two faults, at least
 _RECOVERY_SECONDS = 3.5  # from a fault's end until that work is done, as a rule
@@ -135,8 +137,8 @@ def plan(seed: int, count: int, slaves: int, lease_seconds: int, stores: Collect
     return faults
 
 
-def list_pages(faults: Sequence[Fault]) -> int:
-    """Return how many list pages to crawl, so that the crawl outlasts the faults, as a rule."""
+def site_pages(faults: Sequence[Fault]) -> int:
+    """Return how many pages the site needs, so that a crawl of them outlasts the faults, as a rule."""
     seconds = sum(fault.seconds + fault.pause + _RECOVERY_SECONDS for fault in faults)
     return math.ceil(seconds * _RATES["crawler_comments_rate"] / _COMMENTS_PER_PAGE)
 
@@ -190,7 +192,7 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str
     up.check_room(slaves, slaves - len(cluster.slaves()))
     kept = f"cluster {CLUSTER} is kept for a look; `make down CLUSTER={CLUSTER}` removes it"
     try:
-        _deploy(slaves, made_for, lease_seconds, scheduler, list_pages(faults))
+        _deploy(slaves, made_for, lease_seconds, scheduler, site_pages(faults))
         is_complete, result = _crawl(faults, seed, made_for)
     except KeyboardInterrupt:
         print(f"\ninterrupted; what is broken heals by itself; {kept}")
@@ -235,7 +237,8 @@ def _crawl(faults: Sequence[Fault], seed: int, made_for: Settings) -> tuple[bool
     started = time.time()
     with Step("Crawl") as step:
         while left and not trouble:
-            pages, count = list_pages(left), len(left)
+            pages = math.ceil(site_pages(left) * _SITE_PAGE / _LIST_PAGE[made_for.source])
+            count = len(left)
             step.note(f"{count} faults, seed {seed}; forum {_FORUM}, {pages} list pages")
             _exec("site", "python3", "-c", _RESET_SITE)
             _exec("slave1", "tieba", "seed", f"--forum={_FORUM}", f"--pages={pages}", "--new")

@@ -59,7 +59,7 @@ def test_only_servers_that_the_cluster_has_are_struck(stores, servers):
 
 
 def test_more_faults_need_a_longer_crawl():
-    short, long = (chaos.list_pages(chaos.plan(1, count, 2, LEASE, STORES)) for count in (8, 50))
+    short, long = (chaos.site_pages(chaos.plan(1, count, 2, LEASE, STORES)) for count in (8, 50))
     assert 0 < short < long
 
 
