@@ -13,7 +13,7 @@ from redis import exceptions as redis_errors
 
 from frontier.connection import ERRORS, Address, cause, connect, one_line, sentinels, trouble
 from tieba.storage import StoreError, StoreUnavailable
-from tieba.storage.mongodb import MongoStore
+from tieba.storage.stores import make_store
 
 if TYPE_CHECKING:
     from tieba.config import Config
@@ -55,10 +55,9 @@ def redis_problem(error: BaseException, config: Config) -> Unusable:
     return Away(f"{redis} {what}")
 
 
-def store_problem(error: StoreError, config: Config) -> Unusable:
-    """Explain an error of the store."""
-    kind = Away if isinstance(error, StoreUnavailable) else Unusable
-    return kind(f"{error} (mongodb_url: {_place(config.mongodb_url)})")
+def store_problem(error: StoreError) -> Unusable:
+    """Explain an error of a store, which names its place itself."""
+    return (Away if isinstance(error, StoreUnavailable) else Unusable)(str(error))
 
 
 async def check_servers(config: Config) -> None:
@@ -67,13 +66,13 @@ async def check_servers(config: Config) -> None:
         _check_folder("pictures_store", Path(config.pictures_store))
     await _check_redis(config)
     try:
-        store = MongoStore(config.mongodb_url)
+        store = make_store(config)
         try:
             await store.open()
         finally:
             await store.close()
     except StoreError as error:
-        raise store_problem(error, config) from None
+        raise store_problem(error) from None
 
 
 async def _check_redis(config: Config) -> None:

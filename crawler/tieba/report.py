@@ -3,50 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import urllib.error
-import urllib.request
-from collections import Counter, defaultdict
+from collections import Counter
+from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
 
-from pymongo import errors as mongo_errors
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tieba.checks import Unusable, store_problem
-from tieba.records import RECORD_TYPES
+from tieba.pages import Fetch, ForumPage
 from tieba.status import Watcher, duration, request_text, seed_text
-from tieba.storage import StoreError
-from tieba.storage.mongodb import MongoStore
+from tieba.storage import ForumTotals, Query, StoreError
+from tieba.storage.stores import open_reader
+from tieba.truth import DIFFERENCES, compare, fetch_stats, fetch_truth, pages_of, why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from pymongo.asynchronous.collection import AsyncCollection
-
+    from frontier import Letter
     from tieba.config import Config
+    from tieba.storage import Store
 
     Report = dict[str, Any]
 
-EXAMPLES = 5  # of every kind of difference
-_BATCH = 1_000
-_TRUTH_TIMEOUT_SECONDS = 120
-# The clocks of Redis and MongoDB may differ by a little; two crawls are further apart than this.
+# The clocks of Redis and the store may differ by a little; two crawls are further apart than this.
 _CLOCK_MARGIN = timedelta(seconds=1)
-_COMPARED = {kind.__name__.lower(): kind for kind in RECORD_TYPES if kind.__name__ != "User"}
-# By what two records are the same one, whatever their keys are. Floors have no number here: that of a floor
-# which comes on two pages depends on the page.
-_IDENTITIES = {
-    "forum": ("name",),
-    "thread": ("forum_id", "author_id", "author_name", "title", "created_at"),
-    "post": ("thread_id", "author_id", "author_name", "text", "created_at"),
-    "comment": ("post_id", "author_id", "author_name", "text", "created_at"),
-}
-_DIFFERENCES = ("missing", "unexpected", "doubled", "wrong")
+_LETTERS = 1_000  # the latest, to be counted by forum
 
 
 async def make_report(config: Config, truth_url: str | None) -> Report:
@@ -54,6 +40,7 @@ async def make_report(config: Config, truth_url: str | None) -> Report:
     watcher = Watcher(config)
     try:
         status = await watcher.status()
+        letters = await watcher.dead_letters(_LETTERS)
     finally:
         await watcher.close()
     crawl = status["crawl"]
@@ -75,31 +62,92 @@ async def make_report(config: Config, truth_url: str | None) -> Report:
         "outcomes": status["outcomes"],
         "errors": status["errors"],
     }
-    store = MongoStore(config.mongodb_url)
+    made = report["requests"]["made"] = sum(status["outcomes"].values())
+    seeds = crawl["seeds"]
     try:
-        collections = {name: store.database[kind.collection] for name, kind in _COMPARED.items()}
-        seen_now = {"last_seen": {"$gte": since}}
-        report["stored"] = {
-            kind.collection: await store.database[kind.collection].count_documents(seen_now)
-            for kind in RECORD_TYPES
-        }
-        if truth_url is not None:
-            truth = await asyncio.to_thread(_fetch_truth, truth_url, crawl["seeds"])
-            report["truth"] = {
-                _COMPARED[name].collection: await _compare(
-                    collections[name], _COMPARED[name].key_field, _IDENTITIES[name], records, since
-                )
-                for name, records in truth.items()
-            }
-            report["site"] = await asyncio.to_thread(_fetch_stats, truth_url)
+        store = await open_reader(config)
+        try:
+            report["stored"] = await store.counts()
+            report["forums"] = await _forums(store, report, letters, since)
+            if truth_url is not None:
+                report["site"] = await asyncio.to_thread(fetch_stats, truth_url)
+                report["not_compared"] = why_not(seeds, made)
+                if report["not_compared"] is None:
+                    truth = await asyncio.to_thread(fetch_truth, truth_url, seeds, config.source)
+                    report["truth"] = await compare(store, truth, seeds, since)
+                    report["requests"]["fewest"] = sum(truth.fewest.values()) or None
+        finally:
+            await store.close()
     except StoreError as error:
-        raise store_problem(error, config) from None
-    except mongo_errors.PyMongoError as error:
-        raise Unusable(f"MongoDB: {' '.join(str(error).split())[:200]}") from None
-    finally:
-        await store.close()
+        raise store_problem(error) from None
     report["complete"] = is_complete(report)
     return report
+
+
+async def _forums(store: Store, report: Report, letters: Sequence[Letter], since: datetime) -> list[Report]:
+    """Tell of every forum of the seeds what the site claims, what was done, and why the two differ."""
+    seeds: dict[str, list[Report]] = {}
+    for seed in report["crawl"]["seeds"]:
+        if "forum" in seed:
+            seeds.setdefault(seed["forum"], []).append(seed)
+    if not seeds:
+        return []
+    stored = {forum["name"]: forum async for forum in store.scan(Query(collection="forums"))}
+    totals = {total.forum_id: total for total in await store.totals(since)}
+    failed = await _failed(store, letters)
+    rows = []
+    for name, own in seeds.items():
+        known = stored.get(name, {})
+        forum_id = known.get("forum_id", 0)
+        row = {
+            "name": name,
+            "claimed": known.get("thread_count"),
+            **asdict(totals.get(forum_id, ForumTotals(forum_id, 0, 0, 0, 0, 0))),
+            "forum_id": known.get("forum_id"),
+            "failed": failed[name] + failed[forum_id],
+        }
+        rows.append({**row, "why": _why(row, own, report["requests"]["made"])})
+    return rows
+
+
+async def _failed(store: Store, letters: Sequence[Letter]) -> Counter[str | int]:
+    """Count dead letters by the name of their forum, or by the id of the one that their thread is in."""
+    counts: Counter[str | int] = Counter()
+    for letter in letters:
+        with contextlib.suppress(ValueError, RecursionError):
+            target = Fetch.from_json(json.loads(letter.payload)).target
+            if isinstance(target, ForumPage):
+                counts[target.forum] += 1
+                continue
+            async for thread in store.scan(Query(collection="threads", thread_id=target.thread_id)):
+                counts[thread["forum_id"]] += 1
+    return counts
+
+
+def _why(row: Report, seeds: Sequence[Report], made: int) -> list[str]:
+    """Say why the numbers of a forum differ from what it claims."""
+    why = []
+    for seed in seeds:
+        first, last = pages_of(seed)
+        if (first, last) != (1, None):
+            why.append(f"only list pages {first} to {last or 'the last'} were asked for")
+        if seed.get("good"):
+            why.append("only good threads were asked for")
+        if made >= seed.get("max_requests", made + 1):
+            why.append(f"the crawl ended at max_requests {seed['max_requests']}")
+    if row["left_out"]:
+        dated = any("since" in seed for seed in seeds)
+        reason = "no reply since the day that was asked for, or " if dated else ""
+        why.append(
+            f"{row['left_out']} threads were listed and not fetched: {reason}their requests failed or wait"
+        )
+    if row["claimed"] is None:
+        why.append("the site told nothing of this forum")
+    elif not why and row["listed"] < row["claimed"]:
+        why.append("the site lists 100,000 threads at most (10,000 by creation), and counts hidden ones, too")
+    elif row["listed"] > row["claimed"]:
+        why.append("lists go on naming threads that are gone and no longer counted")
+    return why
 
 
 def is_complete(report: Report) -> bool:
@@ -108,175 +156,9 @@ def is_complete(report: Report) -> bool:
         report["crawl"]["state"] == "finished"
         and not report["requests"]["failed"]
         and not any(
-            found[kind]["count"] for found in report.get("truth", {}).values() for kind in _DIFFERENCES
+            found[kind]["count"] for found in report.get("truth", {}).values() for kind in DIFFERENCES
         )
     )
-
-
-async def _compare(
-    collection: AsyncCollection[dict[str, Any]],
-    key_field: str,
-    identity: Sequence[str],
-    truth: Mapping[int, Report],
-    since: datetime,
-) -> Report:
-    """Hold what was stored since a time against the true records, by their keys."""
-    found: dict[str, Report] = {kind: {"count": 0, "examples": []} for kind in _DIFFERENCES}
-    for batch in _batches(list(truth)):
-        stored = {
-            document["_id"]: document
-            async for document in collection.find({"_id": {"$in": batch}, "last_seen": {"$gte": since}})
-        }
-        for key in batch:
-            if key not in stored:
-                _add(found["missing"], {key_field: key})
-            else:
-                for difference in _differences(stored[key], truth[key]):
-                    _add(found["wrong"], {key_field: key, **difference})
-    stored_count = 0
-    async for document in collection.find({"last_seen": {"$gte": since}}, {"_id": 1}):
-        stored_count += 1
-        if document["_id"] not in truth:
-            _add(found["unexpected"], {key_field: document["_id"]})
-    found["doubled"] = await _doubled(collection, key_field, identity, truth, since)
-    return {"stored": stored_count, "true": len(truth), **found}
-
-
-async def _doubled(
-    collection: AsyncCollection[dict[str, Any]],
-    key_field: str,
-    identity: Sequence[str],
-    truth: Mapping[int, Report],
-    since: datetime,
-) -> Report:
-    """Find records stored more than once under different keys, more often than they truly occur.
-
-    The server groups them, on disk where they are many; only what occurs more than once comes here.
-    """
-    groups = await collection.aggregate(
-        [
-            {"$match": {"last_seen": {"$gte": since}}},
-            {
-                "$group": {
-                    "_id": {field: f"${field}" for field in identity},
-                    "count": {"$sum": 1},
-                    "first": {"$min": "$_id"},
-                    "last": {"$max": "$_id"},
-                }
-            },
-            {"$match": {"count": {"$gt": 1}}},
-        ],
-        allowDiskUse=True,
-    )
-    repeated = {_identity(group["_id"], identity): group async for group in groups}
-    true_counts = Counter(
-        key for record in truth.values() if (key := _identity(record, identity)) in repeated
-    )
-    found: Report = {"count": 0, "examples": []}
-    for key, group in repeated.items():
-        allowed = max(true_counts[key], 1)
-        if group["count"] > allowed:
-            example = {key_field: [group["first"], group["last"]], "count": group["count"], "true": allowed}
-            _add(found, example, group["count"] - allowed)
-    return found
-
-
-def _identity(record: Mapping[str, Any], fields: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(_comparable(record.get(field)) for field in fields)
-
-
-def _comparable(value: Any) -> Any:
-    """Give a stored value as the truth spells it."""
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _differences(stored: Mapping[str, Any], true: Mapping[str, Any]) -> Iterator[Report]:
-    is_deleted = stored.get("deleted_at") is not None
-    if is_deleted != bool(true.get("deleted")):
-        yield {"field": "deleted_at", "stored": is_deleted, "true": bool(true.get("deleted"))}
-    for name, want in true.items():
-        if name in {"record", "deleted"}:
-            continue
-        have = _comparable(stored.get(name))
-        if have != want:
-            yield {"field": name, "stored": have, "true": want}
-
-
-def _add(found: Report, example: Report, count: int = 1) -> None:
-    found["count"] += count
-    if len(found["examples"]) < EXAMPLES:
-        found["examples"].append(example)
-
-
-def _batches(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(keys), _BATCH):
-        yield keys[start : start + _BATCH]
-
-
-class _NotFoundError(Unusable):
-    """The site has nothing under an address."""
-
-
-def _fetch_truth(url: str, seeds: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, Report]]:
-    """Fetch the true records of all seeds, by kind and key."""
-    records: dict[str, dict[int, Report]] = defaultdict(dict)
-    for name in _COMPARED:
-        records[name] = {}
-    for seed in seeds:
-        if "forum" not in seed:
-            raise Unusable(f"--truth knows forums only, not the seed {json.dumps(seed, ensure_ascii=False)}")
-        query = f"forum={quote(seed['forum'])}" + (f"&pages={seed['pages']}" if "pages" in seed else "")
-        try:
-            truth = _get(f"{_base(url)}/replica/truth?{query}")
-        except _NotFoundError:
-            continue  # a forum that the site does not have: its request is among the failures
-        for text in truth.splitlines():
-            try:
-                record = json.loads(text)
-                kind = record["record"]
-                if kind == "requests":  # the fewest that a crawl needs
-                    continue
-                records[kind][record[_COMPARED[kind].key_field]] = record
-            except (ValueError, KeyError, TypeError):
-                raise Unusable(f"--truth {url}: not a line of truth: {text[:80]!r}") from None
-    return records
-
-
-def _fetch_stats(url: str) -> Report:
-    try:
-        stats = json.loads(_get(f"{_base(url)}/replica/stats"))
-    except ValueError:
-        raise Unusable(f"--truth {url}: /replica/stats is not JSON; is it the stand-in site?") from None
-    return {
-        "answers": stats.get("answers"),
-        "repeats": stats.get("repeats"),
-        "by_outcome": stats.get("by_outcome"),
-    }
-
-
-def _base(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise Unusable(
-            f"--truth must be the address of the stand-in site, e.g. http://site:8080, not {url!r}"
-        )
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _get(url: str) -> str:
-    # The site is a machine of the cluster: a proxy for the internet does not reach it.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=_TRUTH_TIMEOUT_SECONDS) as answer:
-            body: bytes = answer.read()
-            return body.decode()
-    except urllib.error.HTTPError as error:
-        if error.code == HTTPStatus.NOT_FOUND:
-            raise _NotFoundError(f"--truth {url}: not found; is it the stand-in site?") from None
-        reason = error.read(200).decode(errors="replace").strip()
-        raise Unusable(f"--truth {url}: HTTP {error.code} {reason}") from None
-    except (OSError, ValueError) as error:
-        raise Unusable(f"--truth {url}: {error}") from None
 
 
 def print_report(report: Report) -> None:
@@ -297,6 +179,14 @@ def print_report(report: Report) -> None:
         slaves.add_row(slave["host"], str(slave["pages"]), f"{slave['rate']:.1f}")
     console.print(slaves)
     console.print(_stored_table(report))
+    if report["forums"]:
+        console.print(_forums_table(report["forums"]))
+    for forum in report["forums"]:
+        if forum["why"]:
+            console.print(Text(f"          {forum['name']}: {'; '.join(forum['why'])}"))
+    fewest = requests.get("fewest")
+    least = f"; {fewest} are the fewest for all of it: {requests['made'] / fewest:.1%}" if fewest else ""
+    console.print(Text(f"requests  {requests['made']} made{least}"))
     if "site" in report:
         site = report["site"]
         console.print(Text(f"repeats   {site['repeats']} of {site['answers']} answers of the site"))
@@ -306,11 +196,13 @@ def print_report(report: Report) -> None:
     for error in report["errors"]:
         console.print(Text(f"          {request_text(error['request'])}: {error['reason']}"))
     for name, found in report.get("truth", {}).items():
-        for kind in _DIFFERENCES:
+        for kind in DIFFERENCES:
             for example in found[kind]["examples"]:
                 console.print(
                     Text(f"{kind:10}{name}: {json.dumps(example, ensure_ascii=False)[:300]}", style="red")
                 )
+    if report.get("not_compared"):
+        console.print(Text(f"Not compared with the truth: {report['not_compared']}", style="yellow"))
     if report["complete"]:
         told = "nothing is missing, nothing is doubled" if "truth" in report else "nothing failed"
         console.print(Text(f"Complete: {told}.", style="bold green"))
@@ -319,18 +211,28 @@ def print_report(report: Report) -> None:
     console.print(
         Text(
             "Look next: tieba status; journalctl -u 'tieba-crawler@*' on the slaves; "
-            "the records: MongoDB on the master, database tieba"
+            "the records: tieba export --help"
         )
     )
 
 
 def _stored_table(report: Report) -> Table:
     table = Table("stored", box=None, pad_edge=False)
-    titles = ("records", *(("true", *_DIFFERENCES) if "truth" in report else ()))
+    titles = ("records", *(("true", *DIFFERENCES) if "truth" in report else ()))
     for title in titles:
         table.add_column(title, justify="right")
     for name, count in report["stored"].items():
         found = report.get("truth", {}).get(name)
-        cells = [str(found["true"]), *(str(found[kind]["count"]) for kind in _DIFFERENCES)] if found else []
+        cells = [str(found["true"]), *(str(found[kind]["count"]) for kind in DIFFERENCES)] if found else []
         table.add_row(name, str(count), *cells)
+    return table
+
+
+def _forums_table(forums: Sequence[Report]) -> Table:
+    table = Table("threads", box=None, pad_edge=False)
+    columns = ("claimed", "listed", "fetched", "unchanged", "left_out", "gone", "failed")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for forum in forums:
+        table.add_row(forum["name"], *("?" if forum[name] is None else str(forum[name]) for name in columns))
     return table

@@ -22,13 +22,14 @@ from frontier.job import ALIVE_SECONDS, Job
 from tieba.checks import Away, redis_problem, store_problem
 from tieba.pages import target_from_list
 from tieba.storage import StoreError
-from tieba.storage.mongodb import MongoStore
+from tieba.storage.stores import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from rich.console import RenderableType
 
+    from frontier import Letter
     from frontier.job import Facts
     from tieba.config import Config
     from tieba.storage import Store
@@ -81,13 +82,22 @@ class Watcher:
                 in_stock_queue = await self._redis.zcard(f"{self._config.job}:requests")
         except ERRORS as error:
             raise redis_problem(error, self._config) from None
+        stored = {}
         try:
-            if self._store is None:
-                self._store = MongoStore(self._config.mongodb_url)
-            stored = await self._store.counts()
+            # JSON Lines are on the machines of the workers, and are not counted without reading them all.
+            if self._config.storage != ("jsonl",):
+                self._store = self._store or await open_reader(self._config)
+                stored = await self._store.counts()
         except StoreError as error:
-            raise store_problem(error, self._config) from None
+            raise store_problem(error) from None
         return summarize(facts, stored, in_stock_queue)
+
+    async def dead_letters(self, newest: int) -> list[Letter]:
+        """Give the latest dead letters; raises Unusable, or Away, which can pass."""
+        try:
+            return [letter async for letter in self._job.frontier.dead(newest=newest)]
+        except ERRORS as error:
+            raise redis_problem(error, self._config) from None
 
     async def close(self) -> None:
         """Give up the connections."""
@@ -263,7 +273,7 @@ def line(status: Status) -> str:
         f"{status['crawl']['state']}: {requests['done']} done, {requests['queued']} queued, "
         f"{requests['leased']} leased, {requests['delayed']} delayed, {requests['failed']} failed",
         f"{status['rate']:.1f} pages/s",
-        f"{status['stored'].get('posts', 0)} posts in the store",
+        *([f"{status['stored']['posts']} posts in the store"] if status["stored"] else []),
     ]
     if status["eta_seconds"] is not None:
         parts.append(_time_left(status))
@@ -301,7 +311,13 @@ def draw(status: Status) -> RenderableType:
             f"{requests['delayed']} delayed, {requests['failed']} failed; "
             f"{requests['retried']} attempts repeated, {requests['expired']} leases expired"
         ),
-        Text("in store  " + ", ".join(f"{count} {name}" for name, count in status["stored"].items())),
+        Text(
+            "in store  "
+            + (
+                ", ".join(f"{count} {name}" for name, count in status["stored"].items())
+                or "not counted: JSON Lines on the slaves"
+            )
+        ),
         Text(
             "outcomes  "
             + (", ".join(f"{count} {name}" for name, count in status["outcomes"].items()) or "none yet")

@@ -445,7 +445,7 @@ async def test_mysql_says_what_is_wrong_with_its_address(mariadb_url):
 async def test_mysql_tables_of_a_later_version_are_left_alone(opened, mariadb_url):
     store = await opened("mariadb")
     await store._select("INSERT INTO tieba_schema VALUES (99)", [])
-    with pytest.raises(StoreError, match="newer than this program"):
+    with pytest.raises(StoreError, match="of version 99, this program knows 1: upgrade it"):
         await opened("mariadb")
 
 

@@ -53,8 +53,8 @@ class Known:
 class ForumTotals:
     """What a crawl did with the threads of a forum.
 
-    It saw some in lists, or by their own pages. Those that are there it fetched, left alone as unchanged since
-    an earlier crawl fetched them, or left out; others are gone, some of which no list shows any more.
+    It saw some in lists, or by their own pages. Those that are there it fetched, left alone as unchanged
+    since an earlier crawl fetched them, or left out; others are gone, some of which no list shows any more.
     """
 
     forum_id: int

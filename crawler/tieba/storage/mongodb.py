@@ -72,6 +72,7 @@ class MongoStore:
             self.database: AsyncDatabase[Document] = self._client.get_default_database()
         except (mongo_errors.PyMongoError, ValueError) as error:
             raise StoreError(f"mongodb_url cannot be used: {_one_line(error)}") from None
+        self._place = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
         self._commits = GroupCommit(self._write)
         self._clock_offset = timedelta()
 
@@ -83,7 +84,7 @@ class MongoStore:
             for name, indexes in INDEXES.items():
                 await self.database[name].create_indexes(indexes)
         except mongo_errors.PyMongoError as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     async def save(self, records: Sequence[Storable]) -> None:
         """Upsert records, together with those that other tasks save meanwhile."""
@@ -97,7 +98,7 @@ class MongoStore:
                 for kind in RECORD_TYPES
             }
         except mongo_errors.PyMongoError as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     async def scan(self, query: Query) -> AsyncIterator[Document]:
         """Give the records that fit, ordered; see `Store`."""
@@ -113,7 +114,7 @@ class MongoStore:
                 async for document in self._find(query.collection, threads):
                     yield {name: document.get(name) for name in fields}
         except mongo_errors.PyMongoError as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
         """Tell when these threads were last fetched."""
@@ -132,7 +133,7 @@ class MongoStore:
                 async for document in found
             }
         except mongo_errors.PyMongoError as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
         """Tell which of these crawls have `finished_at`."""
@@ -180,7 +181,7 @@ class MongoStore:
             groups = await self.database["threads"].aggregate(stages)
             return [ForumTotals(group.pop("_id"), **group) async for group in groups]
         except mongo_errors.PyMongoError as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -205,7 +206,7 @@ class MongoStore:
         try:
             return {document["_id"] async for document in self.database[name].find(condition, ["_id"])}
         except mongo_errors.PyMongoError as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     async def _measure_clock_offset(self) -> timedelta:
         """Tell how far the server's clock is ahead of ours.
@@ -217,6 +218,17 @@ class MongoStore:
         after = datetime.now(timezone.utc)
         server: datetime = hello["localTime"].replace(tzinfo=timezone.utc)
         return server - (before + (after - before) / 2)
+
+    def _translated(self, error: mongo_errors.PyMongoError) -> StoreError:
+        said = f"{_one_line(error)} (mongodb_url: {self._place})"
+        if isinstance(error, _UNAVAILABLE):
+            return StoreUnavailable(f"MongoDB does not answer: {said}")
+        if isinstance(error, mongo_errors.OperationFailure):
+            if error.code in _AUTHENTICATION_CODES:
+                return StoreError(f"MongoDB refuses the user of mongodb_url: {said}")
+            if error.has_error_label("RetryableWriteError"):
+                return StoreUnavailable(f"MongoDB is being failed over: {said}")
+        return StoreError(f"MongoDB refuses to store: {said}")
 
     async def _write(self, records: Sequence[Storable]) -> None:
         now = datetime.now(timezone.utc) + self._clock_offset
@@ -234,10 +246,10 @@ class MongoStore:
             except mongo_errors.BulkWriteError as error:  # noqa: PERF203 - a retry loop
                 failed = (error.details or {}).get("writeErrors", [])
                 if not tries_left or not failed or any(item["code"] != _DUPLICATE_KEY for item in failed):
-                    raise _translated(error) from error
+                    raise self._translated(error) from error
                 updates = [updates[item["index"]] for item in failed]
             except mongo_errors.PyMongoError as error:
-                raise _translated(error) from error
+                raise self._translated(error) from error
             except (BSONError, ValueError, OverflowError) as error:
                 raise StoreError(f"MongoDB cannot hold it: {_one_line(error)}") from error
             else:
@@ -315,17 +327,6 @@ def _condition(query: Query) -> Document:
         if bound is not None:
             condition.setdefault(field, {})[operator] = bound
     return condition
-
-
-def _translated(error: mongo_errors.PyMongoError) -> StoreError:
-    if isinstance(error, _UNAVAILABLE):
-        return StoreUnavailable(f"MongoDB does not answer: {_one_line(error)}")
-    if isinstance(error, mongo_errors.OperationFailure):
-        if error.code in _AUTHENTICATION_CODES:
-            return StoreError(f"MongoDB refuses the user of mongodb_url: {_one_line(error)}")
-        if error.has_error_label("RetryableWriteError"):
-            return StoreUnavailable(f"MongoDB is being failed over: {_one_line(error)}")
-    return StoreError(f"MongoDB refuses to store: {_one_line(error)}")
 
 
 def _one_line(error: Exception) -> str:

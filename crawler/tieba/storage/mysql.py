@@ -93,7 +93,7 @@ class MysqlStore:
 
     def __init__(self, url: str) -> None:
         self._options = _options(url)
-        self._place = f"MySQL at {self._options['host']}:{self._options['port']}"
+        self._place = f"(mysql_url: {self._options['host']}:{self._options['port']}/{self._options['db']})"
         self._pool: aiomysql.Pool | None = None
         self._largest_packet = 0
         self._commits = GroupCommit(self._write)
@@ -106,8 +106,8 @@ class MysqlStore:
                 await self._create(cursor)
             elif version > SCHEMA:
                 raise StoreError(
-                    f"{self._place}: its tables (version {version}) are newer than this program"
-                    f" (version {SCHEMA}); upgrade this machine"
+                    f"MySQL's tables are of version {version}, this program knows {SCHEMA}: upgrade it"
+                    f" {self._place}"
                 )
 
     async def save(self, records: Sequence[Storable]) -> None:
@@ -218,7 +218,7 @@ class MysqlStore:
     async def _execute(self, cursor: aiomysql.Cursor, statement: bytes) -> None:
         if len(statement) > self._largest_packet - _PACKET_MARGIN_BYTES:
             raise StoreError(
-                f"{self._place} takes no record of {len(statement)} bytes: see its max_allowed_packet"
+                f"MySQL takes no record of {len(statement)} bytes: see max_allowed_packet {self._place}"
             )
         await self._answered(cursor.execute(statement))
 
@@ -246,7 +246,7 @@ class MysqlStore:
         try:
             statements = list(_statements(merge(records)))
         except UnicodeEncodeError as error:
-            raise StoreError(f"{self._place} takes only Unicode: {_one_line(error)}") from error
+            raise StoreError(f"MySQL takes only Unicode: {_one_line(error)}") from error
         for tries_left in reversed(range(_TRIES)):
             try:
                 async with self._connection() as cursor:
@@ -262,17 +262,17 @@ class MysqlStore:
 
     def _translated(self, error: BaseException) -> StoreError:
         code = error.args[0] if isinstance(error, pymysql.MySQLError) and error.args else None
-        said = _one_line(error)
+        said = f"{_one_line(error)} {self._place}"
         if code in _USER_REFUSED:
-            return StoreError(f"{self._place} refuses the user of mysql_url: {said}")
+            return StoreError(f"MySQL refuses the user of mysql_url: {said}")
         if code == ER.BAD_DB_ERROR:
-            return StoreError(f"{self._place} has no such database as mysql_url names: {said}")
+            return StoreError(f"MySQL has no such database as mysql_url names: {said}")
         if code in _UNAVAILABLE or not isinstance(error, pymysql.MySQLError):
-            return StoreUnavailable(f"{self._place} does not answer: {said}")
+            return StoreUnavailable(f"MySQL does not answer: {said}")
         # Without a code the connection broke while it was used.
         if isinstance(error, pymysql.InterfaceError):
-            return StoreUnavailable(f"{self._place} does not answer: the connection broke")
-        return StoreError(f"{self._place} refuses to store: {said}")
+            return StoreUnavailable(f"MySQL does not answer: the connection broke {self._place}")
+        return StoreError(f"MySQL refuses to store: {said}")
 
 
 _ERRORS = (pymysql.MySQLError, OSError, EOFError, asyncio.TimeoutError, RuntimeError)

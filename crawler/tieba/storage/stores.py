@@ -21,14 +21,30 @@ if TYPE_CHECKING:
 
 def make_store(config: Config) -> Store:
     """Make the store of a configuration, not yet open; raises StoreError."""
+    stores = _make(config)
+    return stores[0] if len(stores) == 1 else StoreGroup(stores)
+
+
+async def open_reader(config: Config) -> Store:
+    """Give the store of a configuration that is best to read; a folder is not touched. Raises StoreError."""
+    store = _make(config)[0]
+    if not isinstance(store, JsonlStore):
+        try:
+            await store.open()
+        except BaseException:
+            await store.close()
+            raise
+    return store
+
+
+def _make(config: Config) -> list[Store]:
     makers: dict[str, Callable[[], Store]] = {
         "mongodb": lambda: MongoStore(config.mongodb_url),
         "mysql": lambda: MysqlStore(config.mysql_url),
         "jsonl": lambda: JsonlStore(config.jsonl_dir),
     }
     # Central stores first, whatever the order in the configuration.
-    stores = [make() for name, make in makers.items() if name in config.storage]
-    return stores[0] if len(stores) == 1 else StoreGroup(stores)
+    return [make() for name, make in makers.items() if name in config.storage]
 
 
 class StoreGroup:
