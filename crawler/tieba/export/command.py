@@ -175,7 +175,6 @@ async def _write_records(
             async for batch in _chain(first, documents):
                 writer.write(batch)
                 progress.add(len(batch))
-                await asyncio.sleep(0)  # lets Ctrl-C through
             return writer.close()
         except BaseException:
             writer.abandon()
@@ -284,9 +283,12 @@ class Progress:
         self._show = show
 
     def add(self, count: int) -> None:
-        """Count some more."""
+        """Count some more; raises CancelledError after Ctrl-C, which PyMongo may have swallowed."""
         self.done += count
         self._show(self.done)
+        task = asyncio.current_task()
+        if task is not None and getattr(task, "cancelling", int)():  # Python 3.10 interrupts where it is
+            raise asyncio.CancelledError
 
 
 @contextmanager

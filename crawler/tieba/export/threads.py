@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 from typing import IO, TYPE_CHECKING
 
@@ -38,7 +37,6 @@ async def write_folder(
                 )
             index.add(thread, floors, link)
             count(1)
-            await asyncio.sleep(0)  # lets Ctrl-C through
         index.close()
 
 
