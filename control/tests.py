@@ -33,18 +33,7 @@ def lint() -> None:
 def unit() -> None:
     """Run the unit tests, and the integration tests against real servers."""
     environment.ensure("test")
-    os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
-    programs = servers.fetch(print)
-    os.environ["TIEBA_TEST_SERVERS"] = str(programs)
-    if (programs / servers.MARIADB).exists():
-        os.environ["TIEBA_TEST_MARIADBD"] = str(programs / servers.MARIADB)
-    try:
-        server = str(mongod.fetch(platform.machine()))
-        if run(server, "--version", check=False).returncode:
-            apt_install("libcurl4", "liblzma5", "libssl3")
-        os.environ["TIEBA_TEST_MONGOD"] = server
-    except ControlError as error:
-        print(f"{error}; trying a mongod on the PATH")
+    _name_servers()
     _say("pytest")
     _tool("pytest", "-q")
 
@@ -82,6 +71,14 @@ def bench_frontier(arguments: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
+def bench_export(arguments: Sequence[str]) -> int:
+    """Run `bench.export`; returns its exit status."""
+    environment.ensure("test")
+    _name_servers()
+    command = [str(environment.PYTHON), "-m", "bench.export", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 def everything() -> None:
     """Run all tests; in a cluster of their own, so that one that `make up` made is left alone."""
     lint()
@@ -93,6 +90,22 @@ def everything() -> None:
     ).returncode
     if status:
         raise ControlError(f"the cluster's tests failed (exit status {status}); see above")
+
+
+def _name_servers() -> None:
+    """Tell tests where the servers are that they start, fetched if need be."""
+    os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
+    programs = servers.fetch(print)
+    os.environ["TIEBA_TEST_SERVERS"] = str(programs)
+    if (programs / servers.MARIADB).exists():
+        os.environ["TIEBA_TEST_MARIADBD"] = str(programs / servers.MARIADB)
+    try:
+        server = str(mongod.fetch(platform.machine()))
+        if run(server, "--version", check=False).returncode:
+            apt_install("libcurl4", "liblzma5", "libssl3")
+        os.environ["TIEBA_TEST_MONGOD"] = server
+    except ControlError as error:
+        print(f"{error}; trying a mongod on the PATH")
 
 
 def _redis_server() -> Path:
