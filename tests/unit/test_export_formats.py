@@ -1,6 +1,8 @@
 """What the formats of an export make of records, hostile ones among them."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import math
@@ -216,7 +218,7 @@ async def test_a_thread_is_a_page_to_read_in_which_nothing_can_happen():
     assert not {"script", "img", "link", "iframe", "b"} & set(page.tags)
     assert page.links == ["../index.html", "https://tieba.baidu.com/p/7777", "https://img/a,b.jpg"]
     assert [text for kind, text in page.texts if kind == "text"] == [
-        POST["text"].replace("\r", "\ufffd"),
+        POST["text"].replace("\r\n", "\n"),
         "楼中楼",
         "gone",
         HOSTILE.replace("\x00", "\ufffd").replace("\x1b", "\ufffd").replace("\ud800", "\ufffd"),
@@ -224,7 +226,9 @@ async def test_a_thread_is_a_page_to_read_in_which_nothing_can_happen():
     ]
     assert [text for kind, text in page.texts if kind == "gone"] == ["已删除 ", "已删除 "]
     assert "2026-11-20 20:00" in file.getvalue()  # Beijing
-    assert "default-src 'none'" in file.getvalue()
+    style = file.getvalue().partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" in file.getvalue()
 
 
 async def test_what_was_deleted_can_be_left_out_of_a_page():
@@ -244,7 +248,7 @@ def test_an_index_links_its_threads():
     page = Page(file.getvalue())
     assert page.links == ["threads/7777.html"]
     assert "script" not in page.tags
-    assert "3 floors" in file.getvalue()
+    assert "共 3 楼" in file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,7 @@ class IndexPage:
     def add(self, thread: Document, floors: int, link: str) -> None:
         """Add a thread whose page is at `link`."""
         marks = [word for field, word in (("is_pinned", "置顶"), ("is_good", "精品")) if thread.get(field)]
-        by = _join(
-            *marks, _author(thread), _time(thread.get("created_at")), f"{floors} floors", _gone(thread)
-        )
+        by = _join(*marks, _author(thread), _time(thread.get("created_at")), f"共 {floors} 楼", _gone(thread))
         self._file.write(f'<li><a href="{escape(link)}">{_title(thread)}</a><p class="by">{by}</p></li>\n')
 
     def close(self) -> None:
@@ -196,4 +194,4 @@ def _join(*parts: str | None) -> str:
 
 
 def _text(text: str | None) -> str:
-    return escape(text.translate(_CLEAN)) if text else ""
+    return escape(text.replace("\r\n", "\n").translate(_CLEAN)) if text else ""
