@@ -72,9 +72,9 @@ class Frontier:
         """Mark requests as done and push their follow-ups; returns the ids that were accepted."""
         return self.run(operations.complete(owner, done, counted_as))
 
-    def release(self, owner: str, ids: Iterable[str]) -> int:
+    def release(self, owner: str, ids: Iterable[str], *, were_sent: bool = False) -> int:
         """Give requests back unharmed; returns how many were still the owner's."""
-        return self.run(operations.release(owner, ids))
+        return self.run(operations.release(owner, ids, were_sent=were_sent))
 
     def fail(
         self, owner: str, id_: str, reason: str, retry_after: float = 0.0, *, is_final: bool = False
@@ -102,7 +102,7 @@ class Frontier:
         self.run(operations.resume(slot, at_once=False))
 
     def is_finished(self) -> bool:
-        """Tell whether nothing is queued, leased or delayed."""
+        """Tell whether nothing is left to be done."""
         return self.run(operations.is_finished())
 
     def peek(self, count: int = 10) -> tuple[Lease, ...]:
@@ -144,6 +144,10 @@ class Frontier:
     def begin(self, *, abandon: bool = False) -> bool:
         """Begin a crawl unless one is running that is not to be abandoned; tells whether one began."""
         return self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
+
+    def limit(self, max_requests: int | None) -> None:
+        """Let the present crawl lease this many requests from its beginning on, None for any number."""
+        self.run(operations.limit(max_requests))
 
     def empty(self) -> int:
         """Drop what is queued and delayed; returns how many requests are leased."""

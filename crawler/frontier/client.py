@@ -101,9 +101,12 @@ class Frontier:
         """
         return await self.run(operations.complete(owner, done, counted_as))
 
-    async def release(self, owner: str, ids: Iterable[str]) -> int:
-        """Give requests back unharmed; returns how many were still the owner's."""
-        return await self.run(operations.release(owner, ids))
+    async def release(self, owner: str, ids: Iterable[str], *, were_sent: bool = False) -> int:
+        """Give requests back unharmed; returns how many were still the owner's.
+
+        Those that were not sent do not count towards the crawl's maximum.
+        """
+        return await self.run(operations.release(owner, ids, were_sent=were_sent))
 
     async def fail(
         self, owner: str, id_: str, reason: str, retry_after: float = 0.0, *, is_final: bool = False
@@ -145,7 +148,7 @@ class Frontier:
         return await self.run(operations.turn(slot, limit, self.policy))
 
     async def is_finished(self) -> bool:
-        """Tell whether nothing is queued, leased or delayed."""
+        """Tell whether nothing is leased, and nothing queued or delayed or the crawl's maximum reached."""
         return await self.run(operations.is_finished())
 
     async def peek(self, count: int = 10) -> tuple[Lease, ...]:
@@ -207,6 +210,13 @@ class Frontier:
         All that the crawl before has queued, seen, failed and counted is forgotten.
         """
         return await self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
+
+    async def limit(self, max_requests: int | None) -> None:
+        """Let the present crawl lease this many requests from its beginning on, None for any number.
+
+        A crawl that has reached its maximum ends when nothing is leased, whatever is queued or delayed.
+        """
+        await self.run(operations.limit(max_requests))
 
     async def empty(self) -> int:
         """Drop what is queued and delayed; returns how many requests are leased, which can be completed."""

@@ -58,7 +58,7 @@ class Leased:
     """The answer to `lease`, with what is to be known of the crawl.
 
     `wait` is in seconds, after which more may be had; None where only others can change that: nothing is
-    queued or delayed. `is_finished`: nothing is leased by anybody either.
+    queued or delayed, or the crawl's maximum is reached. `is_finished`: nothing is leased by anybody either.
     """
 
     leases: tuple[Lease, ...]
@@ -120,7 +120,8 @@ class Queued:
 class Stats:
     """Counts at one moment.
 
-    Since the crawl began: `retried` attempts that failed and came back, `expired` leases that ran out.
+    Since the crawl began: `retried` attempts that failed and came back, `expired` leases that ran out,
+    `granted` leases that were not given back unsent, of which there may be `max_requests`.
     """
 
     queues: tuple[Queued, ...]
@@ -133,6 +134,8 @@ class Stats:
     shards: int = 0
     retried: int = 0
     expired: int = 0
+    granted: int = 0
+    max_requests: int | None = None
 
     @property
     def queued(self) -> int:

@@ -95,9 +95,9 @@ def complete(
     return Operation("complete", [owner, counted_as, _dumps(batch)], set)
 
 
-def release(owner: str, ids: Iterable[str]) -> Operation[int]:
+def release(owner: str, ids: Iterable[str], *, were_sent: bool) -> Operation[int]:
     """Give requests back unharmed; gives how many were still the owner's."""
-    return Operation("release", [owner, *ids], int)
+    return Operation("release", [owner, int(were_sent), *ids], int)
 
 
 def fail(
@@ -134,7 +134,7 @@ def turn(slot: str, limit: Limit, policy: Policy) -> Operation[Turn]:
 
 
 def is_finished() -> Operation[bool]:
-    """Tell whether nothing is queued, leased or delayed."""
+    """Tell whether nothing is left to be done."""
     return Operation("is_finished", [], bool)
 
 
@@ -147,7 +147,7 @@ def stats() -> Operation[Stats]:
     """Count what there is."""
 
     def read(reply: Any) -> Stats:
-        queues, leased, delayed, dead, owners, pauses, seen, shards, flat_counts = reply
+        queues, leased, delayed, dead, owners, pauses, seen, shards, flat_counts, max_requests = reply
         counts = dict(_tuples(flat_counts, 2))
         return Stats(
             queues=tuple(Queued(name, int(priority), count) for name, priority, count in _tuples(queues, 3)),
@@ -160,6 +160,8 @@ def stats() -> Operation[Stats]:
             shards=shards,
             retried=int(counts.get("retried", 0)),
             expired=int(counts.get("expired", 0)),
+            granted=int(counts.get("granted", 0)),
+            max_requests=None if max_requests is None else int(max_requests),
         )
 
     return Operation("stats", [], read)
@@ -188,6 +190,11 @@ def drop() -> Operation[int]:
 def begin(crawl_id: str, *, abandon: bool) -> Operation[bool]:
     """Begin a crawl, unless one is running that is not to be abandoned; tells whether one began."""
     return Operation("begin", [crawl_id, int(abandon)], bool)
+
+
+def limit(max_requests: int | None) -> Operation[bool]:
+    """Set how many requests the crawl may grant."""
+    return Operation("limit", ["" if max_requests is None else max_requests], bool)
 
 
 def empty() -> Operation[int]:

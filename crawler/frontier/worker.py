@@ -121,7 +121,7 @@ class Worker:
             tolerance = self._tolerance.get(lease.endpoint, self._tolerance.get("*"))
             is_late = tolerance is not None and now - turn > tolerance
             if is_late or now > self._valid_until[lease.id]:
-                self.release(lease.id)
+                self._give_back(lease.id, were_sent=False)
             else:
                 return lease
         self._wake_later()
@@ -152,9 +152,8 @@ class Worker:
         self._settle_by(operation, [id_])
 
     def release(self, *ids: str) -> None:
-        """Give requests back unharmed."""
-        if ids:
-            self._settle_by(operations.release(self.owner, ids), ids)
+        """Give back unharmed what was taken; it counts towards the crawl's maximum of requests."""
+        self._give_back(*ids, were_sent=True)
 
     @property
     def unwritten(self) -> int:
@@ -175,8 +174,10 @@ class Worker:
         self._news.set()
         if self._filling is not None:  # what it is about to lease is given back, too
             await asyncio.wait({self._filling}, timeout=patience_seconds)
-        self.release(*self._valid_until.keys() - self._settled)
+        ready = {lease.id for _, _, lease in self._ready}
         self._ready.clear()
+        self._give_back(*ready, were_sent=False)
+        self._give_back(*self._valid_until.keys() - self._settled, were_sent=True)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.flush(), patience_seconds)
         if self._timer is not None:
@@ -346,6 +347,10 @@ class Worker:
             if expired:
                 logger.info("%d leases had run out; their requests are queued again", expired)
                 self._news.set()
+
+    def _give_back(self, *ids: str, were_sent: bool) -> None:
+        if ids:
+            self._settle_by(operations.release(self.owner, ids, were_sent=were_sent), ids)
 
     def _settle_by(self, operation: Operation[Any], ids: Sequence[str]) -> None:
         self._settled.update(ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import frontier.client
 from frontier import Frontier, Limit, Policy, Request, connect, connect_blocking, fingerprint, operations
 from frontier.job import Job
 from frontier.operations import Operation
+from frontier.worker import Worker
 from tests.integration.conftest import VERSIONS
 
 if TYPE_CHECKING:
@@ -300,6 +302,75 @@ def test_a_full_redis_refuses_new_work_and_goes_on_with_what_it_has(
 
 
 # Limits
+
+
+async def test_a_crawl_ends_at_its_maximum_of_requests(any_frontier: Frontier) -> None:
+    await any_frontier.begin()
+    await any_frontier.limit(3)
+    await any_frontier.push(requests("/", "/a", "/b", "/c", "/d"))
+    (unsent, sent) = (await any_frontier.lease(2, "me")).leases
+    await any_frontier.release("me", [unsent.id])
+    await any_frontier.release("me", [sent.id], were_sent=True)
+    (one, other) = (await any_frontier.lease(5, "me")).leases
+    leased = await any_frontier.lease(5, "others")
+    assert (leased.leases, leased.wait, leased.is_finished) == ((), None, False)
+
+    await any_frontier.fail("me", one.id, "HTTP 500")
+    await any_frontier.complete("me", [(other.id, requests("/e"))])
+    assert (await any_frontier.lease(5, "me")).is_finished
+    assert await any_frontier.is_finished()
+    stats = await any_frontier.stats()
+    assert (stats.granted, stats.max_requests, stats.queued + stats.delayed) == (3, 3, 5)
+
+    await any_frontier.limit(4)
+    assert len((await any_frontier.lease(5, "me")).leases) == 1
+    await any_frontier.begin(abandon=True)
+    stats = await any_frontier.stats()
+    assert (stats.granted, stats.max_requests) == (0, None)
+
+
+async def send(redis_url: str, most: int) -> int:
+    """Send what a worker is given until the crawl is over, `most` at most; gives how many that were."""
+    sent, news = 0, asyncio.Event()
+
+    async def may_finish() -> bool:
+        return True
+
+    async with connect(redis_url) as redis:
+        mine = Frontier(redis, "test", QUICK)
+        worker = Worker(mine, room=lambda ready: 8 - ready, on_change=news.set, may_finish=may_finish)
+        worker.start()
+        while not worker.is_over:
+            lease = worker.take()
+            if lease is None:
+                news.clear()
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(news.wait(), 0.05)
+                continue
+            sent += 1
+            if sent == most:
+                break
+            if sent % 3 == 0:
+                worker.release(lease.id)
+            elif sent % 3 == 1:
+                worker.fail(lease.id, "HTTP 500")
+            else:
+                worker.complete(lease.id, requests(f"{lease.payload}/x"))
+        await worker.close(5.0)
+    return sent
+
+
+async def test_workers_together_send_exactly_the_maximum(
+    blocking: frontier.blocking.Frontier, redis_url: str
+) -> None:
+    """Some leave early, with leases that they have not sent, and one that they have sent."""
+    blocking.begin()
+    blocking.limit(400)
+    blocking.push([Request("pages", str(number)) for number in range(2_000)])
+    sent = await asyncio.gather(*(send(redis_url, most) for most in (10, 25, 60, 10**6, 10**6, 10**6)))
+    assert sum(sent) == 400
+    assert blocking.stats().granted == 400
+    assert blocking.redis.hget("{test}:crawl", "state") == "finished"
 
 
 async def test_pause_holds_for_everybody_and_ends(redis_url: str) -> None:

@@ -167,6 +167,8 @@ class Model:
     serial: int = 0
     retried: int = 0
     expired: int = 0
+    granted: int = 0
+    max_requests: int | None = None
     crawl: tuple[str, str] = ("none", "")
     begun_at: int = 0
     slots: defaultdict[tuple[str, str], Slot] = field(default_factory=lambda: defaultdict(Slot))
@@ -240,8 +242,12 @@ class Model:
         self.expired += len(expired)
         return expired
 
+    def left(self, count: int) -> int:
+        """Give how many of so many requests the crawl's maximum still allows."""
+        return count if self.max_requests is None else max(0, min(count, self.max_requests - self.granted))
+
     def is_finished(self) -> bool:
-        return not (self.index or self.leases or self.delayed)
+        return not self.leases and not (self.left(1) and (self.index or self.delayed))
 
     def forget_crawl(self, crawl: tuple[str, str]) -> None:
         kept = {"real", "now", "moved_at", "longest_step", "slots"}
@@ -361,7 +367,7 @@ class FrontierMachine(RuleBasedStateMachine):
             if outcome == "complete":
                 self.complete(owner, [(id_, self.make(kinds[:1])) for id_ in ids])
             elif outcome == "release":
-                self.release(owner, ids)
+                self.release(owner, ids, were_sent=number < 3)
             else:
                 self.fail(owner, ids[0], number // 5 * 2_000, outcome == "give up")
         self.pass_time(1, ms, jump)
@@ -384,7 +390,7 @@ class FrontierMachine(RuleBasedStateMachine):
         elif how == "complete":
             self.complete(owner, [(id_, self.make(kinds)) for id_ in ids])
         elif how == "release":
-            self.release(owner, ids)
+            self.release(owner, ids, were_sent=retry_after > 0)
         else:
             self.fail(owner, ids[0], retry_after, False)
 
@@ -434,6 +440,7 @@ class FrontierMachine(RuleBasedStateMachine):
         before = {endpoint: model.waiting(endpoint) for endpoint in model.index}
         ranks = {endpoint: self.rank(endpoint) for endpoint in before}
         known_letters = len(model.dead)
+        left = model.left(count)
         call = self.calls.get(owner, (0,))[0] + 1
         self.calls[owner] = call, count, egress
 
@@ -469,7 +476,9 @@ class FrontierMachine(RuleBasedStateMachine):
         for letter in letters:
             model.bury(Entry(*lease_fields(letter)), "not an entry of this queue")
         assert sum(popped.values()) <= count
+        assert len(leased.leases) <= left
         assert len(leased.leases) + len(letters) == sum(popped.values())
+        model.granted += len(leased.leases)
         self.check_rotation(count, egress, popped, ranks)
         if leased.wait != 0 or sum(popped.values()) < count:
             self.check_wait(leased.wait, egress)
@@ -496,7 +505,7 @@ class FrontierMachine(RuleBasedStateMachine):
         for endpoint in self.model.index:
             if self.may_give_at(endpoint, egress) > self.model.now - ROUNDING_MS:
                 continue
-            assert sum(popped.values()) == count, "less than there was"
+            assert sum(popped.values()) == count or not self.model.left(1), "less than there was"
             for other in popped:
                 ahead = popped[other] - popped[endpoint]
                 assert ahead <= 1, "an unfair share"
@@ -507,7 +516,9 @@ class FrontierMachine(RuleBasedStateMachine):
     def check_wait(self, wait: float | None, egress: str) -> None:
         times = [self.may_give_at(endpoint, egress) for endpoint in self.model.index]
         times += [due for due, _, _ in self.model.delayed]
-        if wait is None:
+        if not self.model.left(1):
+            assert wait is None
+        elif wait is None:
             assert not times
         else:
             assert wait * 1000 == pytest.approx(max(0, min(times) - self.model.now), abs=ROUNDING_MS)
@@ -545,13 +556,15 @@ class FrontierMachine(RuleBasedStateMachine):
                 accepted.add(id_)
         assert self.frontier.complete(owner, batch) == accepted
 
-    def release(self, owner: str, ids: list[str]) -> None:
+    def release(self, owner: str, ids: list[str], *, were_sent: bool) -> None:
         released = 0
         for id_ in reversed(ids):
             if held := self.model.leases.pop((owner, id_), None):
                 self.model.enqueue(held.entry, first=True)
                 released += 1
-        assert self.frontier.release(owner, ids) == released
+        if not were_sent:
+            self.model.granted -= released
+        assert self.frontier.release(owner, ids, were_sent=were_sent) == released
 
     def fail(self, owner: str, id_: str, retry_after: int, final: bool) -> None:
         model = self.model
@@ -646,6 +659,14 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.finish(crawl_id if is_own else "another") == finishes
         if finishes:
             self.model.crawl = "finished", crawl_id
+
+    @rule(more=st.sampled_from([None, None, None, -1, 1, 2, 5]))
+    def limit(self, more: int | None) -> None:
+        """Let the crawl have some more requests, or any number."""
+        max_requests = None if more is None else max(0, self.model.granted + more)
+        self.model.max_requests = max_requests
+        self.model.reopen(not self.model.is_finished())
+        self.frontier.limit(max_requests)
 
     def empty(self) -> None:
         model = self.model
@@ -742,6 +763,7 @@ class FrontierMachine(RuleBasedStateMachine):
         )
         assert stats.owners == Counter(owner for owner, _ in model.leases)
         assert (stats.seen, stats.retried, stats.expired) == (len(model.seen), model.retried, model.expired)
+        assert (stats.granted, stats.max_requests) == (model.granted, model.max_requests)
         paused = {":".join(k): s for k, s in model.slots.items() if s.paused_until > model.clock()}
         assert {pause.slot: pause.reason for pause in stats.pauses} == {
             k: s.reason for k, s in paused.items()

@@ -1,4 +1,4 @@
--- Marks the crawl finished, once, if nothing is queued, leased or delayed. A crawl that has just begun is not:
+-- Marks the crawl finished, once, if nothing is left to be done (see is_finished). A crawl that has just begun is not:
 -- its first requests are on their way.
 -- KEYS[1]  the job's prefix
 -- ARGV[1]  id of the crawl
@@ -12,7 +12,7 @@ local age = system_ms() / 1000 - crawl[3]
 if age >= 0 and age < YOUNG_SECONDS then
   return 0
 end
-if redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') > 0 then
+if not is_finished() then
   return 0
 end
 write_although_full()

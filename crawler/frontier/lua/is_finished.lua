@@ -1,4 +1,5 @@
--- Tells whether nothing is queued, leased or delayed.
+-- Tells whether nothing is left to be done: nothing is leased, and nothing queued or delayed or the crawl's maximum of
+-- requests granted.
 -- KEYS[1]  the job's prefix
 -- Returns  1 or 0
-return redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') == 0 and 1 or 0
+return is_finished() and 1 or 0

@@ -1,6 +1,7 @@
 -- Leases ready requests, one of each endpoint in turn: of an endpoint the highest priority first, first in first out among
 -- equals. Endpoints that wait for longer than a second come first, the longest waiting before others; then those with the
 -- highest priority. Each gives only what the budget of its slot, (endpoint, outgoing address), allows: a token bucket (GCRA).
+-- All together give no more than is left of the crawl's maximum of requests.
 -- KEYS[1]  the job's prefix
 -- ARGV[1]  owner    ARGV[2]  number of this call, never used before by this owner    ARGV[3]  how many at most, up to 1000
 -- ARGV[4]  length of the leases in ms    ARGV[5]  outgoing address
@@ -17,7 +18,9 @@ local ENDPOINTS_AT_ONCE = 100
 local owner, call, lease_ms, egress, limits = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5], cjson.decode(ARGV[6])
 local wanted, horizon = math.min(tonumber(ARGV[3]), MOST_LEASES), tonumber(ARGV[7])
 local now = tick(lease_ms)
-local leases = {}
+local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id', 'max_requests')
+local left = crawl[3] and crawl[3] - granted() or math.huge
+local leases, given = {}, 0
 
 local function member_of(number)
   return owner .. '/' .. call .. '.' .. number
@@ -156,14 +159,15 @@ local function lease_first(offer)
   redis.call('HSET', P .. 'leases', member_of(number), entry)
   redis.call('ZADD', P .. 'deadlines', stamp(now + wait + lease_ms), member_of(number))
   give(number, wait, offer.strikes, entry)
+  given = given + 1
 end
 
 local function serve(offers)
   local is_any_left = true
-  while is_any_left and number < wanted do
+  while is_any_left and number < wanted and given < left do
     is_any_left = false
     for _, offer in ipairs(offers) do
-      if number < wanted and offer.turns > 0 and offer.length ~= 0 then
+      if number < wanted and given < left and offer.turns > 0 and offer.length ~= 0 then
         if not offer.length then
           open_queue(offer)
         end
@@ -195,13 +199,17 @@ if give_again() then
 else
   queue_delayed()
   serve(find_offers())
+  if given > 0 then
+    count_granted(given)
+  end
 end
 local due = redis.call('ZRANGE', P .. 'delayed', 0, 0, 'WITHSCORES')[2]
 if due then
   come_back_after(math.max(0, due - now))
 end
-local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id')
-local is_finished = redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') == 0
+if given >= left then
+  next_ms = nil
+end
 return {
-  crawl[1] or 'none', crawl[2] or '', next_ms and math.ceil(next_ms) or -1, is_finished and 1 or 0, leases,
+  crawl[1] or 'none', crawl[2] or '', next_ms and math.ceil(next_ms) or -1, is_finished() and 1 or 0, leases,
 }

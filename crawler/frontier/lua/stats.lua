@@ -2,7 +2,7 @@
 -- KEYS[1]  the job's prefix
 -- Returns  {{endpoint, priority, how many are queued, ...}, leased, delayed, dead,
 --           {owner, its leases, ...}, {slot, ms until its pause ends, reason, ...},
---           seen, shards of the seen set, {name of a count, count, ...}}
+--           seen, shards of the seen set, {name of a count, count, ...}, the crawl's maximum of requests or nil}
 local now = clock()
 local queued = {}
 for _, endpoint in ipairs(redis.call('ZRANGE', P .. 'endpoints', 0, -1)) do
@@ -39,4 +39,5 @@ local seen = redis.call('HMGET', P .. 'seen', 'count', 'shards')
 return {
   queued, redis.call('HLEN', P .. 'leases'), redis.call('ZCARD', P .. 'delayed'), redis.call('ZCARD', P .. 'dead'),
   owners, paused, tonumber(seen[1]) or 0, tonumber(seen[2]) or 0, redis.call('HGETALL', P .. 'counts'),
+  redis.call('HGET', P .. 'crawl', 'max_requests'),
 }

@@ -90,6 +90,24 @@ local function drop_lease(member)
   redis.call('ZREM', P .. 'deadlines', member)
 end
 
+-- Requests that the crawl has granted: leased, and not given back unsent.
+local function granted()
+  return tonumber(redis.call('HGET', P .. 'counts', 'granted')) or 0
+end
+
+local function count_granted(number)
+  redis.call('HINCRBY', P .. 'counts', 'granted', number)
+end
+
+-- Tells whether nothing is leased, and nothing queued or delayed or the crawl's maximum of requests granted.
+local function is_finished()
+  if redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') == 0 then
+    return true
+  end
+  local max_requests = tonumber(redis.call('HGET', P .. 'crawl', 'max_requests'))
+  return max_requests ~= nil and granted() >= max_requests and redis.call('EXISTS', P .. 'leases') == 0
+end
+
 -- A job with new work is not finished.
 local function reopen()
   if redis.call('HGET', P .. 'crawl', 'state') == 'finished' then
