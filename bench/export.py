@@ -142,7 +142,7 @@ def _records(first: int, end: int) -> Iterator[Storable]:
 
 
 def _measure(store: str, url: str, kind: str, posts: int, folder: Path) -> dict[str, object]:
-    seconds, largest = [], 0
+    seconds, busy, largest = [], [], 0
     path = folder / f"posts.{kind}"
     for _ in range(_RUNS):
         command = [
@@ -164,6 +164,7 @@ def _measure(store: str, url: str, kind: str, posts: int, folder: Path) -> dict[
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             seconds.append(time.perf_counter() - started)
+            busy.append(used.ru_utime + used.ru_stime)
             told = process.stdout.read() if process.stdout else ""
         if process.returncode or not told.startswith(f"{posts:,} posts"):
             raise SystemExit(f"error: {store}, {kind}: exit status {process.returncode}: {told}")
@@ -176,6 +177,7 @@ def _measure(store: str, url: str, kind: str, posts: int, folder: Path) -> dict[
         "posts": posts,
         "seconds": [round(value, 2) for value in seconds],
         "median_seconds": round(median, 2),
+        "median_cpu_seconds": round(statistics.median(busy), 2),  # of the command alone, whatever else runs
         "resident_mb": round(megabytes),
         "file_mb": round(path.stat().st_size / 1e6, 1),
         "met": kind != _TARGET_FORMAT or (median <= _TARGET_SECONDS and megabytes <= _TARGET_MB),
@@ -194,9 +196,11 @@ def _machine() -> dict[str, object]:
 
 def _print(rows: list[dict[str, object]]) -> None:
     target = f"{_TARGET_FORMAT}: ≤ {_TARGET_SECONDS} s, ≤ {_TARGET_MB} MB"
-    table = Table("store", "format", "seconds", "resident MB", "file MB", title=f"tieba export ({target})")
+    table = Table(
+        "store", "format", "seconds", "CPU", "resident MB", "file MB", title=f"tieba export ({target})"
+    )
     for row in rows:
-        columns = ("store", "format", "median_seconds", "resident_mb", "file_mb")
+        columns = ("store", "format", "median_seconds", "median_cpu_seconds", "resident_mb", "file_mb")
         table.add_row(*(str(row[name]) for name in columns), style=None if row["met"] else "red")
     Console(width=None if sys.stdout.isatty() else 100).print(table)
 

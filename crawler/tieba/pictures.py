@@ -146,6 +146,7 @@ class PicturesPipeline(FilesPipeline):
     def __init__(self, store_uri: str, *, crawler: Crawler) -> None:
         super().__init__(store_uri, crawler=crawler)
         self._cluster = Cluster.of(crawler)
+        self._slot = f"{ENDPOINT}:{self._cluster.config.egress}"
         settings = crawler.settings
         self._limit = Limit(*settings["TIEBA_PICTURES_LIMIT"])
         self._first_pause = settings.getfloat("TIEBA_FIRST_PAUSE")
@@ -232,11 +233,11 @@ class PicturesPipeline(FilesPipeline):
         host = urlsplit(request.url).netloc
         reason = ""
         for _ in range(_ATTEMPTS):
-            turn = None if self._rests(host) else await take_turn(self.crawler, ENDPOINT, self._limit)
-            if self._rests(host):  # others may have found that out meanwhile
-                raise _PictureError(f"{host} does not answer")
+            self._check_rest(host)
+            turn = await take_turn(self.crawler, ENDPOINT, self._limit)
             if turn is None:
                 raise _PictureError(_STOPPING)
+            self._check_rest(host)  # which may have begun meanwhile
             try:
                 response = await self.crawler.engine.download_async(request.replace())
             except (IgnoreRequest, DownloadCancelledError) as error:  # robots.txt forbids it; it is too large
@@ -246,6 +247,8 @@ class PicturesPipeline(FilesPipeline):
                 self._note_failure(host)
                 continue
             self._failures.pop(host, None)
+            if turn.strikes and response.status != HTTPStatus.TOO_MANY_REQUESTS:
+                await self._cluster.patience(lambda: self._cluster.frontier.succeeded(self._slot))
             reason = f"HTTP {response.status}"
             if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 await self._pause(reason)
@@ -263,8 +266,9 @@ class PicturesPipeline(FilesPipeline):
             await self._write(path, response.body)
         return path
 
-    def _rests(self, host: str) -> bool:
-        return time.monotonic() < self._rests_until.get(host, 0.0)
+    def _check_rest(self, host: str) -> None:
+        if time.monotonic() < self._rests_until.get(host, 0.0):
+            raise _PictureError(f"{host} does not answer")
 
     def _note_failure(self, host: str) -> None:
         self._failures[host] += 1
@@ -274,10 +278,9 @@ class PicturesPipeline(FilesPipeline):
             del self._failures[host]
 
     async def _pause(self, reason: str) -> None:
-        cluster = self._cluster
-        slot = f"{ENDPOINT}:{cluster.config.egress}"
-        await cluster.patience(
-            lambda: cluster.frontier.pause(slot, self._first_pause, reason, longest=self._longest_pause)
+        frontier = self._cluster.frontier
+        await self._cluster.patience(
+            lambda: frontier.pause(self._slot, self._first_pause, reason, longest=self._longest_pause)
         )
 
     # The store, whose errors are those of a file system or of botocore.
@@ -285,10 +288,8 @@ class PicturesPipeline(FilesPipeline):
     async def _read_index(self, path: str) -> dict[str, str]:
         """Give the files that are noted for a post's pictures, by address."""
         try:
-            entries = json.loads(await ensure_awaitable(self.store.read_file(path)) or b"{}").get(
-                "pictures", []
-            )
-            return {entry["url"]: entry["file"] for entry in entries if "file" in entry}
+            noted = json.loads(await ensure_awaitable(self.store.read_file(path)) or b'{"pictures": []}')
+            return {entry["url"]: entry["file"] for entry in noted["pictures"] if "file" in entry}
         except Exception as error:  # noqa: BLE001
             logger.info("What is noted in %s cannot be read: %s", path, error)
             return {}

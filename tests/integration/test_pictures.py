@@ -214,6 +214,15 @@ def test_the_rate_of_pictures_holds(site, worker):
     assert times[-1] - times[0] > 1.2
 
 
+def test_a_host_that_has_enough_gets_a_pause(site, worker, tmp_path):
+    site.floors = [["/a.png"]]
+    site.pictures = {"/a.png": [(429, "text/html", b"slow down"), (200, "image/png", png(1))]}
+    finished(worker())
+    assert noted(tmp_path / "pictures", 101) == {"/a.png": name_of(png(1))}
+    first, second = [at for at, path in site.asked if path == "/a.png"]
+    assert second - first > 4.5  # TIEBA_FIRST_PAUSE is 5 s
+
+
 def test_a_host_that_hangs_holds_up_a_crawl_for_a_while_only(site, worker, tmp_path, environment):
     site.floors = [[f"/{number}.png"] for number in range(30)]
     site.pictures = {f"/{number}.png": None for number in range(30)}
