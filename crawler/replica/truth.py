@@ -9,7 +9,8 @@ Conventions:
 - A thread's `reply_count` is the number in lists: without floor 1. A thread page's `reply_num` is one more.
 - Threads come once however often they are listed; promoted entries (no id, or id 1) are no threads. A
   deleted thread that is still listed has `deleted: true` and only what the list shows: neither posts nor
-  comments, and no `first_post_id` through the API. Threads that are no longer listed are left out.
+  comments, no `first_post_id` through the API, no title that web lists cut. Threads that are no longer
+  listed are left out.
 - A post's `text` is the text of all pieces joined without separator; an emoji is its name in
   brackets; links, names (@…) and videos are their text, on web pages videos their address; pictures and
   voice add nothing. `images` are the `origin_src` in order.
@@ -135,10 +136,10 @@ def thread_records(thread: Thread, part: Part = Part()) -> Iterator[Record]:
     }
     if part.is_web:
         record["first_post_id"] = thread.first_post_id
-        if thread.is_deleted:
-            record["title"] = shown.list_title(thread)
+        if shown.list_title(thread) != thread.title and thread.is_deleted:
+            del record["title"]  # nothing tells the whole
         # The hour of a new thread's first post is in the list, too, but not its day.
-        elif ":" not in shown.list_time(thread.created, thread.forum.now):
+        if not thread.is_deleted and ":" not in shown.list_time(thread.created, thread.forum.now):
             record["created_at"] = _minute(thread.created)
     else:
         record |= {"created_at": _time(thread.created), "last_reply_at": _time(thread.last_reply)}

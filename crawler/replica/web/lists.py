@@ -236,6 +236,8 @@ def _name(user: User, *, is_new: bool) -> str:
 def _detail(world: World, thread: Thread, *, is_film: bool) -> str:
     now = world.now
     words = "".join(piece.text for piece in thread.first_pieces if piece.kind == "text").replace("\n", " ")
+    if list_title(thread) != thread.title:  # it is how the text begins
+        words = thread.title + words
     # Whoever replied last is not in the data model: anybody does.
     last = world.content.user(lambda: thread.thread_id % 997 / 997)
     return f"""                            <div class="threadlist_detail clearfix">

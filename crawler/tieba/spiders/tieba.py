@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tieba.storage import Known
 
 _SECOND = timedelta(seconds=1)
+_CUT_TITLE = 30  # characters, to which web lists cut the beginning of a text without a title
 
 
 class TiebaSpider(RedisSpider):  # type: ignore[misc]
@@ -160,12 +161,22 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
 
 
 def _is_unchanged(thread: Thread, visit: Known, fetch: Fetch) -> bool:
-    """Tell whether a list shows a thread as it did when it was fetched, and as much of it was."""
+    """Tell whether a list shows a thread as it did when it was fetched, and as much of it was.
+
+    Where a web page gives a day without its hour, the number of replies has to do: it never falls.
+    """
+    replies = {thread.last_reply_at, visit.last_reply_at}
     return (
         thread.reply_count is not None
-        and (thread.reply_count, thread.last_reply_at) == (visit.reply_count, visit.last_reply_at)
+        and thread.reply_count == visit.reply_count
+        and (None in replies or len(replies) == 1)
         and visit.scope in {"", fetch.scope.left_out}
     )
+
+
+def _is_cut(title: str) -> bool:
+    """Tell whether a list may show only a title's beginning: web pages do so by length, without a mark."""
+    return title.endswith("...") or len(title) == _CUT_TITLE
 
 
 def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
@@ -177,7 +188,7 @@ def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
     return dataclasses.replace(
         answer,
         threads=tuple(
-            dataclasses.replace(thread, title=None) if (thread.title or "").endswith("...") else thread
+            dataclasses.replace(thread, title=None) if _is_cut(thread.title or "") else thread
             for thread in answer.threads
         ),
         posts=tuple(post for post in answer.posts if scope.is_within(post.created_at)),

@@ -34,7 +34,17 @@ _PART = {
     "icon-top": "top",
     "icon-good": "good",
 }
-_PARTS = "li.j_thread_list, a.j_th_tit, .tb_icon_author, .is_show_create_time, .j_reply_data, i.icon-top, i.icon-good"
+_PARTS = ", ".join(
+    [
+        "li.j_thread_list",
+        "a.j_th_tit",
+        ".tb_icon_author",
+        ".is_show_create_time",
+        ".j_reply_data",
+        "i.icon-top",
+        "i.icon-good",
+    ]
+)
 _PROMOTION_ID = 1  # the "thread" by which a forum looks for moderators
 _AUTHOR_TITLE = re.compile(r"主题作者\s{0,9}[:：]\s{0,9}(.+)", re.DOTALL)
 _THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})")
@@ -65,8 +75,12 @@ def is_whole(page: LexborHTMLParser) -> bool:
 def read_forum(
     tree: LexborHTMLParser, page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None
 ) -> Answer:
-    """Read a forum page; `page` is what `find_list` found in `tree`, the whole."""
+    """Read a forum page; `page` is what `find_list` found in `tree`, the whole.
+
+    `at` is when it came, for times without their day where the page does not tell when it was made.
+    """
     forum = _forum(tree, page, body)
+    at = markup.made_at(body) or at
     users = Users()
     threads: dict[int, Thread] = {}
     for entry in _entries(page):
