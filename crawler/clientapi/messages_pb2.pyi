@@ -40,10 +40,9 @@ class FrsPageReqIdl(_message.Message):
 class PbPageReqIdl(_message.Message):
     __slots__ = ("data",)
     class DataReq(_message.Message):
-        __slots__ = ("kz", "lz", "r", "with_floor", "floor_rn", "rn", "pn", "common")
+        __slots__ = ("kz", "lz", "with_floor", "floor_rn", "rn", "pn", "common")
         KZ_FIELD_NUMBER: _ClassVar[int]
         LZ_FIELD_NUMBER: _ClassVar[int]
-        R_FIELD_NUMBER: _ClassVar[int]
         WITH_FLOOR_FIELD_NUMBER: _ClassVar[int]
         FLOOR_RN_FIELD_NUMBER: _ClassVar[int]
         RN_FIELD_NUMBER: _ClassVar[int]
@@ -51,13 +50,12 @@ class PbPageReqIdl(_message.Message):
         COMMON_FIELD_NUMBER: _ClassVar[int]
         kz: int
         lz: int
-        r: int
         with_floor: int
         floor_rn: int
         rn: int
         pn: int
         common: CommonReq
-        def __init__(self, kz: _Optional[int] = ..., lz: _Optional[int] = ..., r: _Optional[int] = ..., with_floor: _Optional[int] = ..., floor_rn: _Optional[int] = ..., rn: _Optional[int] = ..., pn: _Optional[int] = ..., common: _Optional[_Union[CommonReq, _Mapping]] = ...) -> None: ...
+        def __init__(self, kz: _Optional[int] = ..., lz: _Optional[int] = ..., with_floor: _Optional[int] = ..., floor_rn: _Optional[int] = ..., rn: _Optional[int] = ..., pn: _Optional[int] = ..., common: _Optional[_Union[CommonReq, _Mapping]] = ...) -> None: ...
     DATA_FIELD_NUMBER: _ClassVar[int]
     data: PbPageReqIdl.DataReq
     def __init__(self, data: _Optional[_Union[PbPageReqIdl.DataReq, _Mapping]] = ...) -> None: ...
@@ -65,18 +63,16 @@ class PbPageReqIdl(_message.Message):
 class PbFloorReqIdl(_message.Message):
     __slots__ = ("data",)
     class DataReq(_message.Message):
-        __slots__ = ("kz", "pid", "spid", "pn", "common")
+        __slots__ = ("kz", "pid", "pn", "common")
         KZ_FIELD_NUMBER: _ClassVar[int]
         PID_FIELD_NUMBER: _ClassVar[int]
-        SPID_FIELD_NUMBER: _ClassVar[int]
         PN_FIELD_NUMBER: _ClassVar[int]
         COMMON_FIELD_NUMBER: _ClassVar[int]
         kz: int
         pid: int
-        spid: int
         pn: int
         common: CommonReq
-        def __init__(self, kz: _Optional[int] = ..., pid: _Optional[int] = ..., spid: _Optional[int] = ..., pn: _Optional[int] = ..., common: _Optional[_Union[CommonReq, _Mapping]] = ...) -> None: ...
+        def __init__(self, kz: _Optional[int] = ..., pid: _Optional[int] = ..., pn: _Optional[int] = ..., common: _Optional[_Union[CommonReq, _Mapping]] = ...) -> None: ...
     DATA_FIELD_NUMBER: _ClassVar[int]
     data: PbFloorReqIdl.DataReq
     def __init__(self, data: _Optional[_Union[PbFloorReqIdl.DataReq, _Mapping]] = ...) -> None: ...
@@ -196,7 +192,7 @@ class SimpleForum(_message.Message):
     def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., first_class: _Optional[str] = ..., second_class: _Optional[str] = ...) -> None: ...
 
 class ThreadInfo(_message.Message):
-    __slots__ = ("id", "title", "reply_num", "view_num", "last_time_int", "is_top", "is_good", "author", "thread_type", "fid", "fname", "first_post_id", "create_time", "post_id", "author_id", "first_post_content")
+    __slots__ = ("id", "title", "reply_num", "view_num", "last_time_int", "is_top", "is_good", "author", "fid", "first_post_id", "create_time", "post_id", "author_id", "first_post_content")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     REPLY_NUM_FIELD_NUMBER: _ClassVar[int]
@@ -205,9 +201,7 @@ class ThreadInfo(_message.Message):
     IS_TOP_FIELD_NUMBER: _ClassVar[int]
     IS_GOOD_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
-    THREAD_TYPE_FIELD_NUMBER: _ClassVar[int]
     FID_FIELD_NUMBER: _ClassVar[int]
-    FNAME_FIELD_NUMBER: _ClassVar[int]
     FIRST_POST_ID_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     POST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -221,18 +215,16 @@ class ThreadInfo(_message.Message):
     is_top: int
     is_good: int
     author: User
-    thread_type: int
     fid: int
-    fname: str
     first_post_id: int
     create_time: int
     post_id: int
     author_id: int
     first_post_content: _containers.RepeatedCompositeFieldContainer[PbContent]
-    def __init__(self, id: _Optional[int] = ..., title: _Optional[str] = ..., reply_num: _Optional[int] = ..., view_num: _Optional[int] = ..., last_time_int: _Optional[int] = ..., is_top: _Optional[int] = ..., is_good: _Optional[int] = ..., author: _Optional[_Union[User, _Mapping]] = ..., thread_type: _Optional[int] = ..., fid: _Optional[int] = ..., fname: _Optional[str] = ..., first_post_id: _Optional[int] = ..., create_time: _Optional[int] = ..., post_id: _Optional[int] = ..., author_id: _Optional[int] = ..., first_post_content: _Optional[_Iterable[_Union[PbContent, _Mapping]]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., title: _Optional[str] = ..., reply_num: _Optional[int] = ..., view_num: _Optional[int] = ..., last_time_int: _Optional[int] = ..., is_top: _Optional[int] = ..., is_good: _Optional[int] = ..., author: _Optional[_Union[User, _Mapping]] = ..., fid: _Optional[int] = ..., first_post_id: _Optional[int] = ..., create_time: _Optional[int] = ..., post_id: _Optional[int] = ..., author_id: _Optional[int] = ..., first_post_content: _Optional[_Iterable[_Union[PbContent, _Mapping]]] = ...) -> None: ...
 
 class Post(_message.Message):
-    __slots__ = ("id", "floor", "time", "content", "sub_post_number", "sub_post_list", "author_id", "author", "tid")
+    __slots__ = ("id", "floor", "time", "content", "sub_post_number", "sub_post_list", "author_id", "author")
     class SubPost(_message.Message):
         __slots__ = ("sub_post_list",)
         SUB_POST_LIST_FIELD_NUMBER: _ClassVar[int]
@@ -246,7 +238,6 @@ class Post(_message.Message):
     SUB_POST_LIST_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_ID_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
-    TID_FIELD_NUMBER: _ClassVar[int]
     id: int
     floor: int
     time: int
@@ -255,41 +246,29 @@ class Post(_message.Message):
     sub_post_list: Post.SubPost
     author_id: int
     author: User
-    tid: int
-    def __init__(self, id: _Optional[int] = ..., floor: _Optional[int] = ..., time: _Optional[int] = ..., content: _Optional[_Iterable[_Union[PbContent, _Mapping]]] = ..., sub_post_number: _Optional[int] = ..., sub_post_list: _Optional[_Union[Post.SubPost, _Mapping]] = ..., author_id: _Optional[int] = ..., author: _Optional[_Union[User, _Mapping]] = ..., tid: _Optional[int] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., floor: _Optional[int] = ..., time: _Optional[int] = ..., content: _Optional[_Iterable[_Union[PbContent, _Mapping]]] = ..., sub_post_number: _Optional[int] = ..., sub_post_list: _Optional[_Union[Post.SubPost, _Mapping]] = ..., author_id: _Optional[int] = ..., author: _Optional[_Union[User, _Mapping]] = ...) -> None: ...
 
 class SubPostList(_message.Message):
-    __slots__ = ("id", "content", "time", "author_id", "floor", "author")
+    __slots__ = ("id", "content", "time", "author_id", "author")
     ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_ID_FIELD_NUMBER: _ClassVar[int]
-    FLOOR_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     id: int
     content: _containers.RepeatedCompositeFieldContainer[PbContent]
     time: int
     author_id: int
-    floor: int
     author: User
-    def __init__(self, id: _Optional[int] = ..., content: _Optional[_Iterable[_Union[PbContent, _Mapping]]] = ..., time: _Optional[int] = ..., author_id: _Optional[int] = ..., floor: _Optional[int] = ..., author: _Optional[_Union[User, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., content: _Optional[_Iterable[_Union[PbContent, _Mapping]]] = ..., time: _Optional[int] = ..., author_id: _Optional[int] = ..., author: _Optional[_Union[User, _Mapping]] = ...) -> None: ...
 
 class PbContent(_message.Message):
-    __slots__ = ("type", "text", "link", "src", "bsize", "cdn_src", "big_cdn_src", "c", "voice_md5", "during_time", "uid", "width", "height", "origin_src", "origin_size", "tiebaplus_info", "item", "portrait")
+    __slots__ = ("type", "text", "link", "src", "bsize", "cdn_src", "big_cdn_src", "c", "voice_md5", "during_time", "uid", "origin_src", "origin_size", "tiebaplus_info", "portrait")
     class TiebaPlusInfo(_message.Message):
-        __slots__ = ("title", "desc", "jump_url")
-        TITLE_FIELD_NUMBER: _ClassVar[int]
+        __slots__ = ("desc",)
         DESC_FIELD_NUMBER: _ClassVar[int]
-        JUMP_URL_FIELD_NUMBER: _ClassVar[int]
-        title: str
         desc: str
-        jump_url: str
-        def __init__(self, title: _Optional[str] = ..., desc: _Optional[str] = ..., jump_url: _Optional[str] = ...) -> None: ...
-    class Item(_message.Message):
-        __slots__ = ("item_name",)
-        ITEM_NAME_FIELD_NUMBER: _ClassVar[int]
-        item_name: str
-        def __init__(self, item_name: _Optional[str] = ...) -> None: ...
+        def __init__(self, desc: _Optional[str] = ...) -> None: ...
     TYPE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
@@ -301,12 +280,9 @@ class PbContent(_message.Message):
     VOICE_MD5_FIELD_NUMBER: _ClassVar[int]
     DURING_TIME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
-    WIDTH_FIELD_NUMBER: _ClassVar[int]
-    HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_SRC_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_SIZE_FIELD_NUMBER: _ClassVar[int]
     TIEBAPLUS_INFO_FIELD_NUMBER: _ClassVar[int]
-    ITEM_FIELD_NUMBER: _ClassVar[int]
     PORTRAIT_FIELD_NUMBER: _ClassVar[int]
     type: int
     text: str
@@ -319,27 +295,22 @@ class PbContent(_message.Message):
     voice_md5: str
     during_time: int
     uid: int
-    width: int
-    height: int
     origin_src: str
     origin_size: int
     tiebaplus_info: PbContent.TiebaPlusInfo
-    item: PbContent.Item
     portrait: str
-    def __init__(self, type: _Optional[int] = ..., text: _Optional[str] = ..., link: _Optional[str] = ..., src: _Optional[str] = ..., bsize: _Optional[str] = ..., cdn_src: _Optional[str] = ..., big_cdn_src: _Optional[str] = ..., c: _Optional[str] = ..., voice_md5: _Optional[str] = ..., during_time: _Optional[int] = ..., uid: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., origin_src: _Optional[str] = ..., origin_size: _Optional[int] = ..., tiebaplus_info: _Optional[_Union[PbContent.TiebaPlusInfo, _Mapping]] = ..., item: _Optional[_Union[PbContent.Item, _Mapping]] = ..., portrait: _Optional[str] = ...) -> None: ...
+    def __init__(self, type: _Optional[int] = ..., text: _Optional[str] = ..., link: _Optional[str] = ..., src: _Optional[str] = ..., bsize: _Optional[str] = ..., cdn_src: _Optional[str] = ..., big_cdn_src: _Optional[str] = ..., c: _Optional[str] = ..., voice_md5: _Optional[str] = ..., during_time: _Optional[int] = ..., uid: _Optional[int] = ..., origin_src: _Optional[str] = ..., origin_size: _Optional[int] = ..., tiebaplus_info: _Optional[_Union[PbContent.TiebaPlusInfo, _Mapping]] = ..., portrait: _Optional[str] = ...) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("id", "name", "name_show", "portrait", "level_id", "ip_address")
+    __slots__ = ("id", "name", "name_show", "portrait", "ip_address")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     NAME_SHOW_FIELD_NUMBER: _ClassVar[int]
     PORTRAIT_FIELD_NUMBER: _ClassVar[int]
-    LEVEL_ID_FIELD_NUMBER: _ClassVar[int]
     IP_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     id: int
     name: str
     name_show: str
     portrait: str
-    level_id: int
     ip_address: str
-    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., name_show: _Optional[str] = ..., portrait: _Optional[str] = ..., level_id: _Optional[int] = ..., ip_address: _Optional[str] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., name_show: _Optional[str] = ..., portrait: _Optional[str] = ..., ip_address: _Optional[str] = ...) -> None: ...

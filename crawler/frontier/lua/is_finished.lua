@@ -1,5 +1,5 @@
--- Tells whether nothing is left to be done: nothing is leased, and nothing queued or delayed or the crawl's maximum of
--- requests granted.
+-- Tells whether nothing is left to be done: nothing is leased, and nothing queued or delayed, or the crawl's maximum of
+-- requests has been granted.
 -- KEYS[1]  the job's prefix
 -- Returns  1 or 0
-return is_finished() and 1 or 0
+return is_finished(may_grant()) and 1 or 0

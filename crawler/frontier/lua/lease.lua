@@ -211,5 +211,5 @@ if given >= left then
   next_ms = nil
 end
 return {
-  crawl[1] or 'none', crawl[2] or '', next_ms and math.ceil(next_ms) or -1, is_finished() and 1 or 0, leases,
+  crawl[1] or 'none', crawl[2] or '', next_ms and math.ceil(next_ms) or -1, is_finished(left - given) and 1 or 0, leases,
 }

@@ -7,7 +7,7 @@ if ARGV[1] == '' then
 else
   redis.call('HSET', P .. 'crawl', 'max_requests', ARGV[1])
 end
-if not is_finished() then
+if not is_finished(may_grant()) then
   reopen()
 end
 return 1

@@ -99,13 +99,18 @@ local function count_granted(number)
   redis.call('HINCRBY', P .. 'counts', 'granted', number)
 end
 
--- Tells whether nothing is leased, and nothing queued or delayed or the crawl's maximum of requests granted.
-local function is_finished()
-  if redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') == 0 then
-    return true
+-- How many more the crawl's maximum of requests allows.
+local function may_grant()
+  local max_requests = redis.call('HGET', P .. 'crawl', 'max_requests')
+  return max_requests and max_requests - granted() or math.huge
+end
+
+-- Tells whether nothing is leased, and nothing queued or delayed, or nothing is left to be granted.
+local function is_finished(left)
+  if left <= 0 then
+    return redis.call('EXISTS', P .. 'leases') == 0
   end
-  local max_requests = tonumber(redis.call('HGET', P .. 'crawl', 'max_requests'))
-  return max_requests ~= nil and granted() >= max_requests and redis.call('EXISTS', P .. 'leases') == 0
+  return redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') == 0
 end
 
 -- A job with new work is not finished.
