@@ -71,3 +71,13 @@ def test_threads_of_a_crawl_that_did_not_end_are_fetched_again(store, site):
     assert tieba(environment, "seed", "--forum=聊天", "--pages=1", "--update").returncode == 0
     crawl_to_the_end(environment)
     assert report_of(environment, site)["complete"]
+
+
+def test_an_update_through_web_pages_without_a_change_reads_the_list_alone(environment, site):
+    environment |= {"TIEBA_SOURCE": "web", "TIEBA_WEB_URL": site, "TIEBA_API_URL": site}
+    crawl_to_the_end(environment, "-a", "forum=聊天", "-a", "pages=2")
+    post(f"{site}/replica/reset")
+    assert tieba(environment, "seed", "--forum=聊天", "--pages=2", "--update").returncode == 0
+    crawl_to_the_end(environment)
+    assert get_json(f"{site}/replica/stats")["by_kind"] == {"forum": 2, "thread": 0, "comments": 0}
+    assert report_of(environment, site)["complete"]
