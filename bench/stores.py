@@ -42,16 +42,29 @@ def page(number: int) -> list[Storable]:
     ]
     for floor in range(1, _FLOORS + 1):
         author = (number * 7 + floor * 13) % _USERS + 1
-        post = {"post_id": thread_id * 100 + floor, "thread_id": thread_id, "author_id": author}
-        created = _BEGIN + timedelta(seconds=number * 60 + floor)
-        text = f"第{floor}楼，" + "说了一些话。" * 12
-        records.append(
-            Post(**post, forum_id=1, floor=floor, text=text, images=(), created_at=created, comment_count=0)
+        post_id = thread_id * 100 + floor
+        post = Post(
+            post_id=post_id,
+            thread_id=thread_id,
+            forum_id=1,
+            floor=floor,
+            author_id=author,
+            text=f"第{floor}楼，" + "说了一些话。" * 12,
+            images=(),
+            created_at=_BEGIN + timedelta(seconds=number * 60 + floor),
+            comment_count=0,
         )
-        records.append(User(user_id=author, name=f"user{author}", portrait=f"tb.1.{author}"))
+        records += [post, User(user_id=author, name=f"user{author}", portrait=f"tb.1.{author}")]
         if floor <= _COMMENTS:
-            key = 10**13 + post["post_id"]
-            records.append(Comment(comment_id=key, **post, text="同意楼主的看法。", created_at=created))
+            comment = Comment(
+                comment_id=10**13 + post_id,
+                post_id=post_id,
+                thread_id=thread_id,
+                author_id=author,
+                text="同意楼主的看法。",
+                created_at=post.created_at,
+            )
+            records.append(comment)
     return records
 
 

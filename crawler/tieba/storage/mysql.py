@@ -132,7 +132,7 @@ class MysqlStore:
         async with self._connection(aiomysql.SSCursor) as cursor:
             sql, parameters = select(query)
             await self._execute(cursor, _filled(sql, parameters).encode())
-            while rows := await self._answered(cursor.fetchmany(_ROWS_A_READ)):
+            while rows := await cursor.fetchmany(_ROWS_A_READ):
                 for row in rows:
                     yield table.document([_aware(value) for value in row])
 
@@ -193,7 +193,7 @@ class MysqlStore:
                     init_command=_SESSION,
                     connect_timeout=_CONNECT_SECONDS,
                 )
-            connection = await self._answered(self._pool.acquire())
+            connection = await asyncio.wait_for(self._pool.acquire(), _ANSWER_SECONDS)
             is_done = False
             try:
                 cursor = await connection.cursor(kind or _Cursor)
@@ -212,15 +212,12 @@ class MysqlStore:
         except _ERRORS as error:
             raise self._translated(error) from error
 
-    async def _answered(self, answer: Any) -> Any:
-        return await asyncio.wait_for(answer, _ANSWER_SECONDS)
-
     async def _execute(self, cursor: aiomysql.Cursor, statement: bytes) -> None:
         if len(statement) > self._largest_packet - _PACKET_MARGIN_BYTES:
             raise StoreError(
                 f"MySQL takes no record of {len(statement)} bytes: see max_allowed_packet {self._place}"
             )
-        await self._answered(cursor.execute(statement))
+        await cursor.execute(statement)
 
     async def _select(self, sql: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         if any(isinstance(value, (list, set, tuple)) and not value for value in parameters):
@@ -253,7 +250,7 @@ class MysqlStore:
                     await cursor.execute("BEGIN")
                     for statement in statements:
                         await self._execute(cursor, statement)
-                    await self._answered(cursor.execute("COMMIT"))
+                    await cursor.execute("COMMIT")
             except StoreUnavailable as error:  # noqa: PERF203 - a retry loop
                 if not tries_left or not _is_in_the_way(error.__cause__):
                     raise
@@ -279,7 +276,13 @@ _ERRORS = (pymysql.MySQLError, OSError, EOFError, asyncio.TimeoutError, RuntimeE
 
 
 class _Cursor(aiomysql.Cursor):  # type: ignore[misc]
-    """One that asks for no warnings: MySQL 8 has one for every VALUES(), the form that MariaDB knows, too."""
+    """One that does not wait for ever, and asks for no warnings.
+
+    MySQL 8 has a warning for every VALUES(), the form that MariaDB knows, too.
+    """
+
+    async def execute(self, query: str | bytes, args: Any = None) -> Any:
+        return await asyncio.wait_for(super().execute(query, args), _ANSWER_SECONDS)
 
     async def _show_warnings(self, conn: aiomysql.Connection) -> None:
         pass
