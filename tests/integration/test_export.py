@@ -181,7 +181,7 @@ def test_a_forum_s_threads_are_a_folder_of_pages(export, here):
 @pytest.mark.usefixtures("stored")
 def test_a_thread_is_one_page(export, here):
     status, output, errors = export("--format", "html", "--thread", "70", "--out", "-")
-    assert (status, errors) == (0, "1 threads\n")
+    assert (status, errors) == (0, "1 thread\n")
     assert output.startswith("<!DOCTYPE html>")
     assert output.endswith("</html>\n")
     assert names(here) == []

@@ -16,12 +16,12 @@ from tieba.storage import StoreError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from tieba.export.reading import Selection
     from tieba.export.writer import Writer
-    from tieba.storage import Document, Store
+    from tieba.storage import Store
 
 FORMATS = ("csv", "jsonl", "parquet", "xlsx", "html")
 _BINARY = ("parquet", "xlsx")
@@ -124,8 +124,10 @@ async def _export(options: argparse.Namespace) -> int:
         from tieba.export.output import check_free
 
         check_free(path, force=options.force)
-    store = await _open_store(options)
+    store = _store(options)
     try:
+        if not options.folders:  # else it would create what it needs to write
+            await store.open()
         selection = Selection(
             forum_id=None if options.forum is None else await find_forum(store, options.forum),
             thread_id=thread_id,
@@ -140,24 +142,22 @@ async def _export(options: argparse.Namespace) -> int:
         done = progress.done
     finally:
         await store.close()
-    told = sys.stderr if path is None else sys.stdout
-    where = "" if path is None else f" in {path}"
-    print(f"{done:,} {options.collection or 'threads'}{where}", file=told)
+    what = options.collection or "threads"
+    told = f"{done:,} {what if done > 1 else what[:-1]}"
+    print(told if path is None else f"{told} in {path}", file=sys.stderr if path is None else sys.stdout)
     for note in notes:
         print(f"tieba export: {note}", file=sys.stderr)
     return 0
 
 
-async def _open_store(options: argparse.Namespace) -> Store:
+def _store(options: argparse.Namespace) -> Store:
     if options.folders:
         from tieba.storage.jsonl import JsonlStore
 
-        return JsonlStore(*options.folders)  # not opened, which would create what it needs to write
+        return JsonlStore(*options.folders)
     from tieba.storage.stores import make_store
 
-    store = make_store(load())
-    await store.open()
-    return store
+    return make_store(load())
 
 
 async def _write_records(
@@ -166,18 +166,19 @@ async def _write_records(
     from tieba.export import reading
 
     documents = reading.batches(store, options.collection, selection)
+    writer = None
     with _file(path) as file:
-        first = await anext(documents, None)
-        if first is None:
-            raise _nothing(options)
-        writer = _writer(options, file, path)
         try:
-            async for batch in _chain(first, documents):
+            async for batch in documents:
+                writer = writer or _writer(options, file, path)
                 writer.write(batch)
                 progress.add(len(batch))
+            if writer is None:
+                raise _nothing(options)
             return writer.close()
         except BaseException:
-            writer.abandon()
+            if writer is not None:
+                writer.abandon()
             raise
 
 
@@ -258,12 +259,6 @@ def _nothing(options: argparse.Namespace) -> Unusable:
     return Unusable(
         f"no {options.collection or 'threads'} are stored{' with ' if asked else ''}{' '.join(asked)}"
     )
-
-
-async def _chain(first: list[Document], rest: AsyncIterator[list[Document]]) -> AsyncIterator[list[Document]]:
-    yield first
-    async for batch in rest:
-        yield batch
 
 
 async def _total(store: Store, options: argparse.Namespace, selection: Selection) -> int | None:

@@ -50,8 +50,6 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if path.is_dir():
-            shutil.rmtree(path)
         part.replace(path)
     except BaseException:
         with suppress(OSError):
