@@ -20,13 +20,15 @@ _MESSAGES: dict[str, tuple[type[PbPageResIdl | PbFloorResIdl | FrsPageResIdl], t
     "forum": (FrsPageResIdl, ("forum",)),
 }
 _TAGS = b"\x0a\x12"  # of the fields 1 (error) and 2 (data), length-delimited
+_MOST_FIELDS = 8  # an answer has two; whatever else a body of such bytes is, it is not read through
 
 
 def looks_like_protobuf(body: bytes) -> bool:
     """Tell whether a body is made of whole fields 1 and 2, as answers are; a cut one is not."""
-    at = 0
+    at = count = 0
     while at < len(body):
-        if body[at] not in _TAGS:
+        count += 1
+        if body[at] not in _TAGS or count > _MOST_FIELDS:
             return False
         size = shift = 0
         more = True
