@@ -87,16 +87,16 @@ def main() -> int:
                     rows += [_measure(name, url, kind, posts, Path(folder)) for kind in arguments.formats]
             except pytest.skip.Exception as error:
                 note(f"{name}: not measured: {error}")
+        if not arguments.quick:
+            _write(rows)
     _print(rows)
-    if not arguments.quick:
-        figures = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "machine": _machine(),
-            "rows": rows,
-        }
-        _RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
-        note(f"written: {os.path.relpath(_RESULTS)}")
     return 0 if all(row["met"] for row in rows) else 1
+
+
+def _write(rows: list[dict[str, object]]) -> None:
+    figures = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": _machine(), "rows": rows}
+    _RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
+    note(f"written: {os.path.relpath(_RESULTS)}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -92,6 +92,7 @@ def mariadbd_command(port: int, folder: Path) -> list[str]:
         missing("no mariadbd: put it on PATH or name it in TIEBA_TEST_MARIADBD (make test does so)")
     data = folder / "data"
     command = [program, "--no-defaults", f"--datadir={data}", "--innodb-log-file-size=16M"]
+    command += [f"--tmpdir={folder}"]  # a server that starts removes all of MariaDB's files from its own
     command += ["--user=root"] if os.geteuid() == 0 else []
     if not data.exists():
         data.mkdir()
