@@ -144,7 +144,7 @@ def _why(row: Report, seeds: Sequence[Report], made: int) -> list[str]:
     if row["claimed"] is None:
         why.append("the site told nothing of this forum")
     elif not why and row["listed"] < row["claimed"]:
-        why.append("the site lists 100,000 threads at most (10,000 by creation), and counts hidden ones, too")
+        why.append("its lists do not show all threads: no hidden ones, and none beyond some 100,000")
     elif row["listed"] > row["claimed"]:
         why.append("lists go on naming threads that are gone and no longer counted")
     return why

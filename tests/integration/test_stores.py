@@ -442,6 +442,34 @@ async def test_mysql_says_what_is_wrong_with_its_address(mariadb_url):
         MysqlStore(f"{mariadb_url}?charset=latin1")
 
 
+async def test_mysql_user_needs_four_rights(mariadb_url):
+    place, database = mariadb_url.rsplit("/", 1)
+    owner = MysqlStore(f"{place}/mysql")
+    user = "crawler@'%'"
+    await owner._select(
+        f"GRANT SELECT, INSERT, UPDATE, CREATE ON {database}.* TO {user} IDENTIFIED BY 'p@ss'", []
+    )
+    store = MysqlStore(mariadb_url.replace("root@", "crawler:p%40ss@"))
+    await store.open()
+    await store.save([THREAD, floors(7), Visit(thread_id=7, crawl_id="a"), presence(gone=True)])
+    assert await gone(store, "threads") == {7}
+    await store.close()
+    await owner._select(f"DROP USER {user}", [])
+    await owner.close()
+
+
+async def test_mysql_that_does_not_answer_in_time_is_away(opened, monkeypatch):
+    monkeypatch.setattr("tieba.storage.mysql._ANSWER_SECONDS", 0.3)
+    store, other = await opened("mariadb"), await opened("mariadb")
+    async with other._connection() as cursor:
+        await cursor.execute("LOCK TABLES posts WRITE")
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await store.save(posts(1))
+        await cursor.execute("UNLOCK TABLES")
+    await store.save(posts(2))
+    assert {post["post_id"] for post in await scan(store, "posts")} == {2}
+
+
 async def test_mysql_tables_of_a_later_version_are_left_alone(opened, mariadb_url):
     store = await opened("mariadb")
     await store._select("INSERT INTO tieba_schema VALUES (99)", [])

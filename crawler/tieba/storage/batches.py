@@ -36,6 +36,11 @@ class GroupCommit:
             self._writer = asyncio.create_task(self._drain())
         await done
 
+    async def finish(self) -> None:
+        """Wait for the writes that are under way."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
+
     async def _drain(self) -> None:
         while self._waiting:
             group = []

@@ -20,6 +20,7 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -74,16 +75,18 @@ class JsonlStore:
 
     async def counts(self) -> dict[str, int]:
         """Count the records of every collection, which reads all files."""
-        replay = await self._read()
-        return await asyncio.to_thread(replay.counts, [kind.collection for kind in RECORD_TYPES])
+        with self._translated():
+            replay = await self._read()
+            return await asyncio.to_thread(replay.counts, [kind.collection for kind in RECORD_TYPES])
 
     async def scan(self, query: Query) -> AsyncIterator[Document]:
         """Give the records that fit, ordered; reads all files first."""
-        replay = await self._read()
-        batches = replay.scan(query)
-        while batch := await asyncio.to_thread(_next, batches):
-            for document in batch:
-                yield document
+        with self._translated():
+            replay = await self._read()
+            batches = replay.scan(query)
+            while batch := await asyncio.to_thread(_next, batches):
+                for document in batch:
+                    yield document
 
     async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
         """Refuse: see `_refuse`."""
@@ -101,11 +104,13 @@ class JsonlStore:
 
     async def totals(self, since: datetime) -> list[ForumTotals]:
         """Count what a crawl that began at `since` did, by forum; reads all files."""
-        replay = await self._read()
-        return await asyncio.to_thread(replay.totals, since)
+        with self._translated():
+            replay = await self._read()
+            return await asyncio.to_thread(replay.totals, since)
 
     async def close(self) -> None:
         """Close the files."""
+        await self._commits.finish()
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -146,15 +151,14 @@ class JsonlStore:
 
     async def _read(self) -> Replay:
         """Merge all lines that there are, unless it is done and nothing was added since."""
-        with self._translated():
-            files = _files(self._folders)
-            sizes = [(path, path.stat().st_size) for path in files]
-            async with self._reading:
-                if self._replay is None or sizes != self._replayed:
-                    # Whoever still reads the one before keeps it.
-                    self._replay = await asyncio.to_thread(lambda: Replay.of(_in_order(files)))
-                    self._replayed = sizes
-                return self._replay
+        files = _files(self._folders)
+        sizes = [(path, path.stat().st_size) for path in files]
+        async with self._reading:
+            if self._replay is None or sizes != self._replayed:
+                # Whoever still reads the one before keeps it.
+                self._replay = await asyncio.to_thread(lambda: Replay.of(_in_order(files)))
+                self._replayed = sizes
+            return self._replay
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -162,6 +166,8 @@ class JsonlStore:
             yield
         except UnicodeEncodeError as error:
             raise StoreError(f"JSON Lines take only Unicode: {error}") from error
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"JSON Lines cannot be merged in a temporary file: {error} (TMPDIR)") from error
         except OSError as error:
             kind = StoreUnavailable if error.errno in _UNAVAILABLE else StoreError
             raise kind(f"{self._folder} (jsonl_dir) cannot be used: {error.strerror or error}") from error

@@ -200,7 +200,7 @@ class MysqlStore:
                 if not self._largest_packet:
                     await cursor.execute("SELECT @@max_allowed_packet")
                     (self._largest_packet,) = await cursor.fetchone()
-                    await cursor.fetchone()
+                    await cursor.fetchone()  # one that streams is free after its last row
                 yield cursor
                 is_done = True
             finally:
@@ -272,7 +272,7 @@ class MysqlStore:
         return StoreError(f"MySQL refuses to store: {said}")
 
 
-_ERRORS = (pymysql.MySQLError, OSError, EOFError, asyncio.TimeoutError, RuntimeError)
+_ERRORS = (pymysql.MySQLError, OSError, EOFError, asyncio.TimeoutError)
 
 
 class _Cursor(aiomysql.Cursor):  # type: ignore[misc]
@@ -343,7 +343,7 @@ def _schema() -> Iterator[str]:
             " ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
         )
     yield "CREATE TABLE IF NOT EXISTS tieba_schema (version INT NOT NULL PRIMARY KEY) ENGINE=InnoDB"
-    yield f"INSERT INTO tieba_schema VALUES ({SCHEMA})"
+    yield f"INSERT IGNORE INTO tieba_schema VALUES ({SCHEMA})"
 
 
 def _statements(merged: Merged) -> Iterator[bytes]:

@@ -53,13 +53,16 @@ class Replay:
     def of(cls, lines: Iterable[Mapping[str, Any]]) -> Replay:
         """Merge lines; raises StoreError for one that is no record."""
         replay = cls()
-        replay._database.execute("BEGIN")
-        for line in lines:
-            try:
+        line: Mapping[str, Any] = {}
+        try:
+            replay._database.execute("BEGIN")
+            for line in lines:
                 replay._add(line)
-            except (KeyError, TypeError, ValueError, sqlite3.Error) as error:  # noqa: PERF203 - ends the loop
-                raise StoreError(f"not a record: {str(line)[:200]} ({error})") from error
-        replay._database.execute("COMMIT")
+            replay._database.execute("COMMIT")
+        except sqlite3.OperationalError:  # the file cannot grow
+            raise
+        except (KeyError, TypeError, ValueError, OverflowError, sqlite3.Error) as error:
+            raise StoreError(f"not a record: {str(line)[:200]} ({error})") from error
         return replay
 
     def _add(self, line: Mapping[str, Any]) -> None:
