@@ -187,7 +187,7 @@ def _measure(store: str, url: str, kind: str, posts: int, folder: Path) -> dict[
 def _machine() -> dict[str, object]:
     return {
         "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in ("pyarrow", "pymongo", "aiomysql")},

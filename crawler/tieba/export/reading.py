@@ -50,7 +50,7 @@ async def find_forum(store: Store, name: str) -> int:
     if not known:
         raise UsageError(f"--forum {name}: no forum is stored yet")
     like = difflib.get_close_matches(name, known, _MOST_NAMES, 0.4)
-    names = like or sorted(known)[:_MOST_NAMES]
+    names = [other for other in like or sorted(known)[:_MOST_NAMES] if other.isprintable()]
     more = "" if like or len(names) == len(known) else f" and {len(known) - len(names)} more"
     raise UsageError(
         f"--forum {name}: not stored; {'did you mean' if like else 'there are'} {', '.join(names)}{more}"
