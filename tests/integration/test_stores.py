@@ -20,6 +20,7 @@ from tests.conftest import (
     running,
     server_program,
 )
+from tests.integration.commands import crawl, tieba, wait_for
 from tieba.records import Comment, Crawl, Extent, Forum, Post, Presence, Thread, User, Visit
 from tieba.storage import ForumTotals, Known, Query, StoreError, StoreUnavailable
 from tieba.storage.jsonl import JsonlStore
@@ -591,3 +592,15 @@ async def test_a_group_saves_lines_once_the_servers_have_the_records(folder):
     assert await JsonlStore(folder).counts() == dict.fromkeys(
         ("forums", "threads", "posts", "comments", "users"), 0
     )
+
+
+def test_a_crawl_stores_the_truth_in_every_store_at_once(environment, mariadb_url, serve_replica, tmp_path):
+    site = serve_replica(forums=[{"name": "聊天", "pages": 1, "floors_per_thread": 4}])
+    environment |= {"TIEBA_API_URL": site, "TIEBA_MYSQL_URL": mariadb_url}
+    environment |= {"TIEBA_JSONL_DIR": str(tmp_path / "records"), "TIEBA_STORAGE": "jsonl,mysql,mongodb"}
+    workers = [crawl(environment, "-a", "forum=聊天", "-a", "pages=1") for _ in range(2)]
+    for worker in workers:
+        wait_for(worker)
+    for store in ("mongodb", "mysql", "jsonl"):
+        report = tieba({**environment, "TIEBA_STORAGE": store}, "report", "--truth", site)
+        assert "nothing is missing, nothing is doubled" in report.stdout, report.stdout + report.stderr
