@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = ["WebPages"]
 
-# Ten times the largest page that was seen. What is larger is not read: bodies can be made on which every HTML
-# parser takes time and memory out of all proportion to their size.
-_LARGEST = 6 << 20  # bytes
+# Several times what the largest known page has. What has more is not read: HTML parsers take time that grows
+# with the square of the depth of nesting, and no store takes a text of that size.
+_LARGEST = 4 << 20  # bytes
+_MOST_TAGS = 30_000
+_ENTRIES = ".l_post, .j_thread_list, .lzl_single_post"
+_MOST_ENTRIES = 500  # they can lie in one another, too
 
 
 class WebPages:
     """Asks for pages as a browser that is not signed in would."""
 
+    threads_per_page = forum.THREADS_PER_PAGE
     comments_per_page = 10
     has_inline_comments = False
 
@@ -71,8 +75,9 @@ class WebPages:
         times without their day.
         """
         headers = headers or {}
-        if len(body) > _LARGEST:
-            return _unknown(f"HTTP {status}, {len(body)} bytes: more than any page of the site has")
+        if len(body) > _LARGEST or (tags := body.count(b"<")) > _MOST_TAGS:
+            size = f"{len(body)} bytes" if len(body) > _LARGEST else f"{tags} tags"
+            return _unknown(f"HTTP {status}, {size}: more than any page of the site has")
         body = markup.as_utf8(body)
         payload = None if outcomes.is_markup(body) else comments.decode(body)
         if payload is None:
@@ -105,14 +110,17 @@ def _read_page(body: bytes, target: Target | None, url: str | None, at: datetime
     """Read a page by what it holds; None for one that holds nothing of the site's content."""
     tree = LexborHTMLParser(body)
     number, thread_id = _number(target, url), _thread_id(target, url)
-    if tree.css_first(thread.LIST) is not None:
+    is_thread = tree.css_first(thread.LIST) is not None
+    page = None if is_thread else forum.find_list(tree)
+    if len((page or tree).css(_ENTRIES)) > _MOST_ENTRIES:
+        return _unknown("more floors, threads or comments than any page of the site has")
+    if is_thread:
         answer = thread.read_thread(tree, body, thread_id, number)
         if target is not None and not thread.is_whole(body):
             return _unknown(f"thread page cut off after {len(body)} bytes")
         if not answer.posts and answer.page and (answer.page.number or 1) == 1:
             return _unknown("thread page without floors")
         return answer
-    page = forum.find_list(tree)
     if page is not None:
         if target is not None and not forum.is_whole(page):
             return _unknown(f"forum page cut off after {len(body)} bytes")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FRAGMENT = "li.lzl_single_post, li.lzl_li_pager"
 # The parts of a comment, in the order of the page.
-PARTS = "li.lzl_single_post, .lzl_content_main, .lzl_time"
+PARTS = "li.lzl_single_post, .lzl_cnt > a.at, .lzl_content_main, .lzl_time"
 
 _VALUES_AT_MOST = 20  # JSON values in one body; real ones have two
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
@@ -156,16 +156,16 @@ def _comment(
     comment_id = identifier(about.get("spid"))
     if comment_id is None:
         return
-    words = written = None
+    words = shown = written = None
     for node in group[1:]:
         classes = markup.attribute(node, "class")
         if "lzl_content_main" in classes:
             words = words if words is not None else markup.content(node)[0]
-        else:
+        elif "lzl_time" in classes:
             written = written or node
-    nickname = name(about.get("showname")) or name(about.get("user_nickname"))
-    if nickname is None:
-        nickname = name(markup.plain(group[0].css_first(".lzl_cnt a.at")))
+        else:
+            shown = shown or node
+    nickname = name(about.get("showname")) or name(about.get("user_nickname")) or name(markup.plain(shown))
     users.add(None, about.get("user_name"), nickname, about.get("portrait"))
     reply_to, words = addressee(words) if words is not None else (None, None)
     yield Comment(

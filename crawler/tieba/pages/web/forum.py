@@ -47,7 +47,7 @@ _PARTS = ", ".join(
 )
 _PROMOTION_ID = 1  # the "thread" by which a forum looks for moderators
 _AUTHOR_TITLE = re.compile(r"主题作者\s{0,9}[:：]\s{0,9}(.+)", re.DOTALL)
-_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})")
+_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
 _PAGE_NUMBER = re.compile(r"[?&]pn=(\d{1,10})(?!\d)")
 
 

@@ -68,7 +68,7 @@ def fields(source: str | None) -> dict[str, Any]:
     try:
         return mapping(json.loads(source.replace("'", '"') if is_quoted_once else source))
     except (ValueError, RecursionError):
-        return script_object(source)
+        return script_object(source[:_SCRIPT_SIZE])
 
 
 def node_fields(node: LexborNode | None) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def node_fields(node: LexborNode | None) -> dict[str, Any]:
     return fields(attribute(node, "data-field"))
 
 
-_PAGE_DATA_SIZE = 4096  # bytes; what is wanted stands at the beginning
+_SCRIPT_SIZE = 4096  # bytes, characters; of longer objects what is wanted stands at the beginning
 
 
 def page_data(body: bytes, part: bytes) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def page_data(body: bytes, part: bytes) -> dict[str, Any]:
     found = re.search(rb"PageData\.%s\s{0,9}=\s{0,9}(?=\{)" % part, body)
     if found is None or body.rfind(b"<script", 0, found.start()) <= body.rfind(b"</script", 0, found.start()):
         return {}
-    return script_object(body[found.end() : found.end() + _PAGE_DATA_SIZE].decode(errors="ignore"))
+    return script_object(body[found.end() : found.end() + _SCRIPT_SIZE].decode(errors="ignore"))
 
 
 # On all captured pages, of any kind and year, the token of their forms ends with the time.

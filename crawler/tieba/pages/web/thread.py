@@ -27,6 +27,7 @@ _PART = {
     "lzl_single_post": "comment",
     "lzl_content_main": "comment",
     "lzl_time": "comment",
+    "at": "comment",
 }
 _PARTS = f".l_post, .j_d_post_content, .core_reply_tail, .ad_bottom_view, {comments.PARTS}"
 _TAILS = ".tail-info, .post-tail-wrap > span, .p_tail li, .p_mtail li"  # where there is no core_reply_tail
@@ -38,7 +39,7 @@ _CLIENT = re.compile(r"^\s{0,9}来自\s{0,9}(.{1,99})", re.MULTILINE)
 _IP_PLACE = re.compile(r"^\s{0,9}IP属地\s{0,9}[:：]\s{0,9}(.{1,99})", re.MULTILINE)
 _ADVERTISEMENT = re.compile(r"^\s{0,9}广告\s{0,9}$", re.MULTILINE)
 _REPLY_TITLE = re.compile(r"回复\s{0,9}[:：]\s{0,9}")
-_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})")
+_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
 
 
 def is_whole(body: bytes) -> bool:

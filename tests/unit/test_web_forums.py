@@ -1,0 +1,134 @@
+"""Forum pages of the classic site."""
+
+# ruff: noqa: E501 - markup as the site sends it
+
+import json
+from datetime import datetime, timezone
+from html import escape
+
+import pytest
+
+from tieba.pages import ForumPage, Outcome, Page
+from tieba.pages.web import WebPages
+
+HEAD = """<!DOCTYPE html><html><head><meta charset="UTF-8"><title>甲吧</title></head><body><script>
+    PageData.forum = {
+        'id': 77, // 吧
+        'name': "\\u7532", 'first_class': "x" };</script>"""
+FOOT = """<div class="thread_list_bottom"><div id="frs_list_pager">{pager}</div><div class="th_footer_l">
+    <span class="red_text">120</span> <span class="red_text">4500</span> <span class="red_text">9</span></div></div>"""
+PAGER = """<span class="pagination-current pagination-item ">2</span>
+    <a href="//tieba.baidu.com/f?kw=%E7%94%B2&ie=utf-8&pn=100" class="next pagination-item ">下一页&gt;</a>
+    <a href="//tieba.baidu.com/f?kw=%E7%94%B2&ie=utf-8&pn=5750" class="last pagination-item ">尾页</a>"""
+
+
+def entry(
+    thread_id, *, classes="", reply="<span class='j_reply_data'> 9:05 </span>", close="</li>", **fields
+):
+    field = {
+        "id": thread_id,
+        "author_name": "乙",
+        "first_post_id": 5,
+        "reply_num": 3,
+        "is_good": None,
+        "is_top": None,
+    }
+    return f"""<li class=" j_thread_list clearfix {classes}" data-field='{escape(json.dumps(field | fields))}'  data-floor='1''>
+        <div class="j_th_tit "><a href="/p/{thread_id}" title="题 {thread_id} &amp; 完" class="j_th_tit ">题</a></div>
+        <span class="tb_icon_author " title="主题作者: 昵称😀" data-field='{{&quot;user_id&quot;:41}}'></span>
+        <span class="pull-right is_show_create_time" title="创建时间">7-5</span>{reply}{close}"""
+
+
+def page(*entries, pager=PAGER, in_comment=False):
+    content = (
+        f'<ul id="thread_list" class="threadlist_bright">{"".join(entries)}</ul>{FOOT.format(pager=pager)}'
+    )
+    if in_comment:
+        other = '<code class="pagelet_html" id="pagelet_html_frs-aside/x"><!-- <li class="j_thread_list"> --></code>'
+        content = f'{other}<code class="pagelet_html" id="pagelet_html_frs-list/pagelet/thread_list"><!-- {content} --></code>'
+    return f"{HEAD}{content}<script>var x = 1;</script>".encode()
+
+
+def read(body, **kwargs):
+    return WebPages().read(body, **kwargs)
+
+
+@pytest.mark.parametrize("in_comment", [False, True], ids=["in the page", "in a comment"])
+def test_a_forum_page(in_comment):
+    answer = read(
+        page(entry(8), entry(9, classes="thread_top", reply="", is_top=True), in_comment=in_comment)
+    )
+    assert (answer.outcome, answer.kind, answer.error) == (Outcome.OK, "forum", None)
+    forum = answer.forum
+    assert (forum.forum_id, forum.name) == (77, "甲")
+    assert (forum.thread_count, forum.post_count, forum.member_count) == (120, 4500, 9)
+    assert (answer.page, answer.has_more) == (Page(2, 116), True)
+    first, pinned = answer.threads
+    assert (first.thread_id, first.forum_id, first.title) == (8, 77, "题 8 & 完")
+    assert (first.author_id, first.author_name, first.reply_count, first.first_post_id) == (41, "乙", 3, 5)
+    assert [(thread.is_pinned, thread.is_good) for thread in answer.threads] == [
+        (False, False),
+        (True, False),
+    ]
+    assert pinned.last_reply_at is None
+    assert [(user.user_id, user.name, user.nickname) for user in answer.users] == [(41, "乙", "昵称😀")]
+
+
+def test_entries_that_lie_in_others_are_threads_with_their_own_parts():
+    tangled = [entry(8, reply="", close="<ul class='media'>"), entry(9, reply=""), entry(10)]
+    answer = read(page(*tangled), at=datetime(2026, 7, 10, 4, 0, tzinfo=timezone.utc))
+    assert [thread.title for thread in answer.threads] == ["题 8 & 完", "题 9 & 完", "题 10 & 完"]
+    assert [thread.last_reply_at is not None for thread in answer.threads] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("shown", "at", "expected"),
+    [
+        ("9:05", "2026-07-10T09:06+08:00", "2026-07-10T09:05+08:00"),
+        ("23:59", "2026-07-10T00:01+08:00", "2026-07-09T23:59+08:00"),
+        ("7-9", "2026-07-10T09:06+08:00", None),
+        ("2014-07", "2026-07-10T09:06+08:00", None),
+        ("25:61", "2026-07-10T09:06+08:00", None),
+    ],
+)
+def test_the_time_of_the_last_reply_is_known_only_of_the_last_day(shown, at, expected):
+    answer = read(
+        page(entry(8, reply=f"<span class='j_reply_data'>{shown}</span>")), at=datetime.fromisoformat(at)
+    )
+    last = answer.threads[0].last_reply_at
+    assert last == (expected and datetime.fromisoformat(expected))
+
+
+def test_what_is_no_thread_and_who_has_no_name():
+    promoted, repeated = entry(1), entry("本吧招募")
+    answer = read(
+        page(promoted, repeated.replace("/p/", "/x/"), entry(8, author_name=""), entry(8), entry(2**64))
+    )
+    assert [thread.thread_id for thread in answer.threads] == [8]
+    assert answer.threads[0].author_name == "昵称😀"
+
+
+def test_a_forum_of_one_page_and_one_without_threads():
+    answer = read(page(pager=""), target=ForumPage("甲"))
+    assert (answer.outcome, answer.threads, answer.page, answer.has_more) == (
+        Outcome.OK,
+        (),
+        Page(1, 1),
+        False,
+    )
+
+
+def test_pages_in_gbk_and_with_stray_bytes():
+    body = page(entry(8))
+    gbk = read(body.decode().replace("😀", "").encode("gbk"))
+    assert gbk.threads[0].title == "题 8 & 完"
+    stray = read(b"\xef\xbb\xbf" + body.replace("昵称".encode(), b"\xff\x00\xe6"))
+    assert (stray.outcome, stray.threads[0].title) == (Outcome.OK, "题 8 & 完")
+
+
+@pytest.mark.parametrize("in_comment", [False, True])
+def test_a_crawl_does_not_take_half_a_page_for_a_page(in_comment):
+    body = page(entry(8), entry(9), in_comment=in_comment)
+    half = body[: body.index(b"/p/9")]
+    assert read(half, target=ForumPage("甲", 2)).outcome is Outcome.UNKNOWN
+    assert [thread.thread_id for thread in read(half).threads] == [8, 9]
