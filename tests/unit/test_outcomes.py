@@ -4,10 +4,14 @@ import json
 
 import pytest
 
-from tieba.pages import Outcome
+from tieba.pages import ForumPage, Outcome
 from tieba.pages.client import ClientApi
+from tieba.pages.reading import read_any
+from tieba.pages.web import WebPages
 
 API = "http://tiebac.baidu.com/c/f/frs/page"
+THREAD = "https://tieba.baidu.com/p/7"
+SOURCES = pytest.mark.parametrize("source", [ClientApi(), WebPages()], ids=["api", "web"])
 
 
 def outcome(body=b"", **kwargs):
@@ -47,33 +51,13 @@ def test_verification_pages(status, body):
     assert outcome(body.encode(), status=status) is Outcome.VERIFICATION
 
 
-def test_redirect_to_a_captcha():
-    headers = {"location": "https://wappass.baidu.com/static/captcha/tuxing.html?ak=1"}
-    assert outcome(status=302, headers=headers) is Outcome.VERIFICATION
-    assert outcome(b"<html></html>", url=headers["location"]) is Outcome.VERIFICATION
-
-
-def test_any_other_redirect_is_unknown():
-    answer = ClientApi().read(b"", status=301, headers={"location": "https://tieba.baidu.com/"})
-    assert answer.outcome is Outcome.UNKNOWN
-    assert "https://tieba.baidu.com/" in answer.error
+def test_a_captcha_that_was_followed_to():
+    assert outcome(b"<html></html>", url="https://wappass.baidu.com/static/captcha/") is Outcome.VERIFICATION
 
 
 def test_too_many_requests_says_when_to_come_back():
     answer = ClientApi().read(b"", status=429, headers={"retry-after": "30"})
     assert (answer.outcome, answer.retry_after) == (Outcome.RATE_LIMITED, 30.0)
-
-
-def test_page_404_means_too_fast_for_the_api_and_deleted_for_a_thread():
-    body = "<html><title>贴吧404</title></html>".encode()
-    assert outcome(body, url=API) is Outcome.RATE_LIMITED
-    assert outcome(body, url="https://tieba.baidu.com/p/7") is Outcome.DELETED
-    assert outcome(body) is Outcome.UNKNOWN
-
-
-def test_pages_that_say_so_in_words():
-    assert outcome("<div>很抱歉，该贴已被删除。</div>".encode()) is Outcome.DELETED
-    assert outcome("<h2>抱歉，根据相关法律法规和政策，本吧暂不开放。</h2>".encode()) is Outcome.CLOSED
 
 
 def test_words_of_users_in_an_answer_mean_nothing():
@@ -101,3 +85,89 @@ def test_what_is_not_recognised_is_unknown_with_a_reason(body, status):
     answer = ClientApi().read(body, status=status, url=API)
     assert answer.outcome is Outcome.UNKNOWN
     assert answer.error
+
+
+@SOURCES
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("https://wappass.baidu.com/static/captcha/tuxing.html?ak=1&backurl=2", Outcome.VERIFICATION),
+        ("https://passport.baidu.com/v2/?login", Outcome.LOGIN_REQUIRED),
+        ("https://tieba.baidu.com/index.html", Outcome.UNKNOWN),
+        ("//[", Outcome.UNKNOWN),
+    ],
+)
+def test_redirects(source, location, expected):
+    answer = source.read(b"", status=302, headers={"location": location})
+    assert answer.outcome is expected
+    assert location in answer.error
+
+
+@SOURCES
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (403, "<html><title>百度安全验证</title>", Outcome.VERIFICATION),
+        (200, "<html><title>百\n安全验证</title>", Outcome.VERIFICATION),
+        (404, "<title>贴吧404</title><div id='errorText'>很抱歉，该贴已被删除。", Outcome.DELETED),
+        (404, "<title>贴吧404</title><h1>抱歉，您访问的贴子被隐藏，暂时无法访问。</h1>", Outcome.DELETED),
+        (200, "<title>贴吧404</title><h1>该吧被合并您所访问的贴子无法显示</h1>", Outcome.DELETED),
+        (200, "<h2 class='icon-attention'>抱歉，根据相关法律法规和政策，本吧暂不开放。</h2>", Outcome.CLOSED),
+        (200, "<title>登录百度帐号</title>", Outcome.LOGIN_REQUIRED),
+        (500, "<title>贴吧</title>", Outcome.UNKNOWN),
+    ],
+)  # fmt: skip
+def test_pages_in_place_of_an_answer(source, status, body, expected):
+    answer = source.read(body.encode(), status=status)
+    assert answer.outcome is expected
+    assert answer.error
+
+
+def test_a_page_in_gbk():
+    assert WebPages().read("<title>百度安全验证</title>".encode("gbk")).outcome is Outcome.VERIFICATION
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "expected"),
+    [
+        (API, 200, Outcome.RATE_LIMITED),
+        (API, 404, Outcome.RATE_LIMITED),
+        (THREAD, 200, Outcome.DELETED),
+        (None, 404, Outcome.DELETED),
+        (None, 200, Outcome.UNKNOWN),
+        ("https://tieba.baidu.com/f?kw=x", 404, Outcome.UNKNOWN),
+    ],
+)
+def test_page_404_means_what_its_address_or_else_its_status_says(url, status, expected):
+    assert read_any("<title>贴吧404</title>".encode(), url=url, status=status).outcome is expected
+
+
+def test_page_404_of_the_client_api_never_means_deleted():
+    """Its script may hold what it says of threads that are gone."""
+    body = "<title>贴吧404</title><script>var texts = ['该贴已被删除']</script>".encode()
+    assert outcome(body, url=API) is Outcome.RATE_LIMITED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<html><title>甲吧-百度贴吧</title><div id="app"></div><script src="/pc.js"></script>',
+        "<html><title>贴吧</title><form>创建 甲 吧</form></html>",
+        '<html><div id="j_p_postlist"></div></html>',
+        "<html>" + "<div>" * 30_001,
+        "<html>" + " " * (4 << 20),
+    ],
+    ids=["new front end", "no such forum", "thread without floors", "nested too deep", "too large"],
+)
+def test_a_page_without_content_is_unknown_and_never_empty(body):
+    for target in (None, ForumPage("甲")):
+        answer = WebPages().read(body.encode(), target=target)
+        assert (answer.outcome, answer.kind) == (Outcome.UNKNOWN, None)
+        assert answer.error
+
+
+def test_error_numbers_of_the_web_site():
+    body = json.dumps({"no": 1010, "error": "抱歉，根据相关法律法规和政策，本吧暂不开放。"}).encode()
+    assert WebPages().read(body).outcome is Outcome.CLOSED
+    assert WebPages().read(b'{"errno":110000,"errmsg":""}').outcome is Outcome.LOGIN_REQUIRED
+    assert WebPages().read(b'{"errno":null,"errmsg":null}').outcome is Outcome.UNKNOWN
