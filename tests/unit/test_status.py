@@ -125,3 +125,9 @@ def test_a_finished_crawl_has_no_time_left():
     eta = Eta()
     eta.refine(_at(1, 20))
     assert eta.refine(_at(2, 0, "finished"))["eta_seconds"] is None
+
+
+def test_json_lines_are_not_counted():
+    status = summarize(facts(), {})
+    assert "in the store" not in line(status)
+    assert "in store  not counted: JSON Lines on the slaves" in shown(status)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # raised with every change of the tables
 _TYPES = {  # of columns, by the type of the record's field
-    "int": "BIGINT",
+    "int": "BIGINT",  # ids are below 2**63
     "str": "MEDIUMTEXT",
     "bool": "BOOLEAN",
     "datetime": "DATETIME(3)",
@@ -141,7 +141,7 @@ class MysqlStore:
         rows = await self._select(
             "SELECT thread_id, fetched_in, fetched_scope, fetched_reply_count, fetched_last_reply_at"
             " FROM threads WHERE fetched_in IS NOT NULL AND thread_id IN ?",
-            [thread_ids],
+            [list(thread_ids)],
         )
         return {
             row[0]: Known(crawl_id=row[1], scope=row[2], reply_count=row[3], last_reply_at=_aware(row[4]))
@@ -151,21 +151,19 @@ class MysqlStore:
     async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
         """Tell which of these crawls have `finished_at`."""
         rows = await self._select(
-            "SELECT crawl_id FROM crawls WHERE finished_at IS NOT NULL AND crawl_id IN ?", [crawl_ids]
+            "SELECT crawl_id FROM crawls WHERE finished_at IS NOT NULL AND crawl_id IN ?", [list(crawl_ids)]
         )
         return {row[0] for row in rows}
 
-    async def live_threads(
-        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    async def unseen_threads(
+        self, forum_id: int, since: datetime, *, replied_from: datetime | None = None
     ) -> set[int]:
-        """Give the threads of a forum that are not marked deleted; see `Store`."""
-        sql = "SELECT thread_id FROM threads WHERE deleted_at IS NULL AND forum_id = ? AND is_pinned "
-        sql += "IS TRUE" if pinned else "IS NOT TRUE"
-        parameters: list[Any] = [forum_id]
-        for operator, bound in ((">", after), ("<=", upto)):
-            if bound is not None:
-                sql += f" AND last_reply_at {operator} ?"
-                parameters.append(bound)
+        """Give the threads of a forum that were not seen since; see `Store`."""
+        sql = "SELECT thread_id FROM threads WHERE deleted_at IS NULL AND forum_id = ? AND last_seen < ?"
+        parameters: list[Any] = [forum_id, since]
+        if replied_from is not None:
+            sql += " AND (is_pinned OR last_reply_at >= ?)"
+            parameters.append(replied_from)
         return {row[0] for row in await self._select(sql, parameters)}
 
     async def totals(self, since: datetime) -> list[ForumTotals]:
