@@ -1,15 +1,32 @@
-"""Whatever the client API answers, reading it gives an answer."""
+"""Whatever the site answers, reading it gives an answer, and soon."""
 
 import json
+import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clientapi.messages_pb2 import FrsPageResIdl, PbFloorResIdl, PbPageResIdl
-from tieba.pages import CommentPage, Fetch, ForumPage, Outcome, ThreadPage, answer_to_json, follow_ups
+from replica.web.comments import comment_page, first_comments
+from replica.web.lists import forum_page
+from replica.web.threads import thread_page
+from replica.world import ForumSettings, World
+from tieba.pages import (
+    CommentPage,
+    Fetch,
+    ForumPage,
+    Outcome,
+    ThreadComments,
+    ThreadPage,
+    answer_to_json,
+    follow_ups,
+)
 from tieba.pages.client import ClientApi
+from tieba.pages.reading import read_any
+from tieba.pages.web import WebPages
 
-API = ClientApi()
+API, WEB = ClientApi(), WebPages()
 
 SCALARS = (
     st.none()
@@ -33,28 +50,35 @@ VALUES = st.recursive(
     lambda children: st.lists(children, max_size=4) | st.dictionaries(FIELDS, children, max_size=6),
     max_leaves=30,
 )
-TARGETS = st.sampled_from([None, ForumPage("聊天"), ThreadPage(7), ThreadPage(7, 3), CommentPage(7, 8)])
+TARGETS = st.sampled_from(
+    [None, ForumPage("聊天"), ThreadPage(7), ThreadPage(7, 3), ThreadComments(7), CommentPage(7, 8)]
+)
 
 
-def answers_are_sound(body, target, status=200):
-    answer = API.read(body, target=target, status=status)
+def answers_are_sound(body, target, status=200, source=API):
+    answer = source.read(body, target=target, status=status)
     json.dumps(answer_to_json(answer), ensure_ascii=False).encode()
+    for record in answer.records():
+        assert all(0 <= value < 2**63 for value in record.fields().values() if isinstance(value, int))
     assert (answer.outcome is Outcome.OK) == (answer.error is None)
     if answer.outcome is not Outcome.OK:
         assert not answer.records()
     elif target is not None:
-        for follow_up, _ in zip(follow_ups(Fetch(target), answer, API), range(1000), strict=False):
+        for follow_up, _ in zip(follow_ups(Fetch(target), answer, source), range(1000), strict=False):
             assert follow_up.target != target
 
 
-@given(st.binary(), TARGETS, st.integers(100, 599))
-def test_any_bytes(body, target, status):
-    answers_are_sound(body, target, status)
+SOURCES = st.sampled_from([API, WEB])
 
 
-@given(VALUES, TARGETS)
-def test_any_json(value, target):
-    answers_are_sound(json.dumps(value).encode(), target)
+@given(st.binary(), TARGETS, st.integers(100, 599), SOURCES)
+def test_any_bytes(body, target, status, source):
+    answers_are_sound(body, target, status, source)
+
+
+@given(VALUES, TARGETS, SOURCES)
+def test_any_json(value, target, source):
+    answers_are_sound(json.dumps(value).encode(), target, source=source)
 
 
 @given(
@@ -112,3 +136,127 @@ def broken_messages(draw):
 @given(broken_messages(), TARGETS)
 def test_any_protobuf(body, target):
     answers_are_sound(body, target)
+
+
+WORLD = World(5, (ForumSettings("甲", 3, 14.0),))
+FORUM = WORLD.forums[0]
+THREAD = next(
+    thread
+    for thread in FORUM.listed(FORUM.entries)
+    if not thread.is_deleted and any(floor and floor.comments for floor, _ in thread.slots[:30])
+)
+FLOOR = next(floor for floor, _ in THREAD.slots if floor and floor.comments)
+PAGES = {
+    forum_page(WORLD, FORUM, 1, good=False): ForumPage("甲"),
+    thread_page(WORLD, THREAD, 1, starter_only=False): ThreadPage(THREAD.thread_id),
+    first_comments(WORLD, THREAD, 1, starter_only=False): ThreadComments(THREAD.thread_id),
+    comment_page(WORLD, FLOOR.comments, 1): CommentPage(THREAD.thread_id, FLOOR.post_id),
+}
+
+
+def test_whole_pages_are_understood():
+    for body, target in PAGES.items():
+        assert WEB.read(body, target=target).outcome is Outcome.OK
+
+
+SNIPPETS = st.binary(max_size=8) | st.sampled_from(
+    [
+        *(
+            b"<",
+            b">",
+            b"</div>",
+            b"<div>" * 300,
+            b"<li class='j_thread_list'>",
+            b"<div class='l_post'>",
+            b"-->",
+        ),
+        *(
+            b"<!--",
+            b"<script>",
+            b"<plaintext>",
+            b"<table>",
+            b"<select>",
+            b"</html>",
+            b"&#0;",
+            b"&#xd800;",
+            b"'",
+            b'"',
+        ),
+        *(
+            b"\\ud800",
+            b"\\",
+            b"\x00",
+            b"\xf0\x9f\x98",
+            b"99999999999999999999",
+            b"-1",
+            b"1e999",
+            b"{",
+            b"[" * 5000,
+        ),
+        "😀𝐀回复 :".encode(),
+    ]
+)
+
+
+@st.composite
+def broken_pages(draw):
+    """Pages of the classic site into which something was written, once or more, or which were cut off."""
+    body, target = draw(st.sampled_from(list(PAGES.items())))
+    for _ in range(draw(st.integers(0, 3))):
+        at, left_out = draw(st.integers(0, len(body))), draw(st.integers(0, 9))
+        body = body[:at] + draw(SNIPPETS) + body[at + left_out :]
+    body = body[: draw(st.none() | st.integers(0, len(body)))]
+    encoding = draw(st.sampled_from([None, "gbk", "utf-16"]))
+    return body.decode(errors="replace").encode(encoding, "replace") if encoding else body, target
+
+
+@given(broken_pages(), st.booleans())
+def test_any_page(page, is_known):
+    body, target = page
+    answers_are_sound(body, target if is_known else None, source=WEB)
+
+
+LARGE = 40 << 20  # bytes
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"x",
+        b" ",
+        b"<div>",
+        b"<title",
+        b"[",
+        b'{"a":',
+        b"\x0a\x00",
+        b"\xff",
+        "回复 ".encode(),
+        b'{"comment_list":1}',
+    ],
+)
+def test_a_large_body_is_answered_within_seconds(unit):
+    for start in (b"", b"<html><div class=l_post data-field='"):
+        body = start + unit * (LARGE // len(unit))
+        began = time.process_time()
+        answer = read_any(body)
+        assert answer.outcome is Outcome.UNKNOWN
+        assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>" + b"<div class='l_post' data-field='{}'>" * 10_000,
+        b"<ul id='thread_list'>" + b"<ul><li class='j_thread_list' data-field='{\"id\":5}'>" * 10_000,
+        b"<div class='l_post' data-pid='1'><div class='j_d_post_content'>" + b"<i>" * 20_000,
+        b"<div class='l_post' data-field=\"" + b"'" * (3 << 20) + b'">',
+        b"<div class='l_post' data-pid='1'><script>PageData.forum = {" + b"'a':" * 700_000,
+        "<li class='lzl_single_post' data-field='{spid:5}'><i class='lzl_content_main'>回复".encode()
+        + b" x" * (1 << 20),
+    ],
+    ids=["floors", "threads", "elements", "quotes", "script", "spaces"],
+)  # fmt: skip
+def test_what_lies_in_itself_is_answered_within_seconds(body):
+    began = time.process_time()
+    assert read_any(body).outcome in Outcome
+    assert time.process_time() - began < 10
