@@ -18,6 +18,10 @@ def test_the_workers_start_with_the_machine(host):
     assert host.service("tieba-crawler.target").is_enabled
 
 
+def test_the_schedule_is_the_masters_alone(host):
+    assert not host.file("/etc/systemd/system/tieba-schedule.timer").exists
+
+
 def test_the_sandbox_is_tight(exposure):
     assert exposure(UNIT) <= 2.5
 
@@ -50,5 +54,5 @@ def test_passwords_are_not_readable(host):
 def test_passwords_are_not_in_the_process_list_or_the_journal(host, secret):
     with host.sudo():
         seen = host.check_output("ps axeww; journalctl --no-pager --lines=5000")
-    assert secret("redis_crawler") not in seen
-    assert secret("mongodb_crawler") not in seen
+    for name in ("redis_crawler", "mongodb_crawler", "mysql_crawler"):
+        assert secret(name) not in seen
