@@ -64,6 +64,10 @@ class Job:
         """Tell the crawl's state: none, running or finished."""
         return str(await self._redis.hget(self._key("crawl"), "state") or "none")
 
+    async def started_at(self) -> float:
+        """Give the Unix time at which the crawl began; 0 where there is none."""
+        return float(await self._redis.hget(self._key("crawl"), "started_at") or 0)
+
     async def push_seed(self, seed: str) -> None:
         """Add a seed for any worker to take; the same seed twice is one."""
         await self._redis.lrem(self.start_urls, 0, seed)

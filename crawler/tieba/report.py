@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections import Counter
 from dataclasses import asdict
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,6 +20,7 @@ from tieba.status import Watcher, duration, request_text, seed_text
 from tieba.storage import ForumTotals, Query, StoreError
 from tieba.storage.stores import open_reader
 from tieba.truth import DIFFERENCES, compare, fetch_stats, fetch_truth, pages_of, why_not
+from tieba.updating import CLOCK_MARGIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     Report = dict[str, Any]
 
-# The clocks of Redis and the store may differ by a little; two crawls are further apart than this.
-_CLOCK_MARGIN = timedelta(seconds=1)
 _LETTERS = 1_000  # the latest, to be counted by forum
 
 
@@ -46,7 +45,7 @@ async def make_report(config: Config, truth_url: str | None) -> Report:
     crawl = status["crawl"]
     if crawl["state"] == "none":
         raise Unusable("there is no crawl to report on; begin one, e.g.: tieba seed --forum 聊天 --pages 20")
-    since = datetime.fromtimestamp(crawl["started_at"], tz=timezone.utc) - _CLOCK_MARGIN
+    since = datetime.fromtimestamp(crawl["started_at"], tz=timezone.utc) - CLOCK_MARGIN
     report: Report = {
         "crawl": crawl,
         "requests": status["requests"],

@@ -38,6 +38,7 @@ SCRAPER_SLOT_MAX_ACTIVE_SIZE = (
 )
 DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, by the frontier
 DOWNLOAD_TIMEOUT = TIEBA_CONFIG.download_timeout
+DOWNLOAD_MAXSIZE = 16 * 2**20  # bytes; the largest pages have half a million
 
 # What an answer means is told by tieba.pages, and tieba.politeness acts on it.
 RETRY_ENABLED = False

@@ -264,21 +264,22 @@ async def test_only_crawls_with_an_end_are_finished(indexed):
     assert await indexed.finished_crawls(["a", "b"]) == {"a", "b"}
 
 
-async def test_live_threads_are_those_of_a_forum_by_their_last_reply(indexed):
-    def thread(key, minutes, **known):
+async def test_threads_of_a_forum_that_were_not_seen_since(indexed):
+    def thread(key, minutes=0, **known):
         return Thread(
             thread_id=key, **{"forum_id": 1, "last_reply_at": NOON + timedelta(minutes=minutes), **known}
         )
 
-    await indexed.save([thread(1, 0), thread(2, 1), thread(3, 2, is_pinned=False), thread(4, 3)])
     await indexed.save(
-        [thread(5, 2, forum_id=2), thread(6, 2, is_pinned=True), Thread(thread_id=8, forum_id=1)]
+        [thread(1), thread(2, 1), thread(3, 2), thread(4, is_pinned=True), thread(5, 3, forum_id=2)]
     )
-    await indexed.save([thread(9, 2), presence(gone=True, key=9)])
-    limits = {"after": NOON, "upto": NOON + timedelta(minutes=2)}
-    assert await indexed.live_threads(1, pinned=False, **limits) == {2, 3}
-    assert await indexed.live_threads(1, pinned=False) == {1, 2, 3, 4, 8}
-    assert await indexed.live_threads(1, pinned=True) == {6}
+    await indexed.save([Thread(thread_id=6, forum_id=1), thread(7, 2), presence(gone=True, key=7)])
+    last_seen = max([found["last_seen"] for found in await scan(indexed, "threads")])
+    since = last_seen + timedelta(milliseconds=1)
+    await asyncio.sleep(0.01)
+    await indexed.save([thread(2, 1)])
+    assert await indexed.unseen_threads(1, since) == {1, 3, 4, 6}
+    assert await indexed.unseen_threads(1, since, replied_from=NOON + timedelta(minutes=1)) == {3, 4}
 
 
 async def test_files_cannot_be_asked_for_single_records(opened):
@@ -286,7 +287,7 @@ async def test_files_cannot_be_asked_for_single_records(opened):
     for call in (
         store.known_threads([7]),
         store.finished_crawls(["a"]),
-        store.live_threads(1, pinned=False),
+        store.unseen_threads(1, NOON),
     ):
         with pytest.raises(StoreError, match="add mongodb or mysql"):
             await call

@@ -32,9 +32,9 @@ def answer(**content):
     return Answer(outcome=Outcome.OK, **content)
 
 
-def follow(target, scope=Scope(), source=API, after=None, unchanged=(), vanished=(), **content):  # noqa: B008
+def follow(target, scope=Scope(), source=API, after=None, unchanged=(), **content):  # noqa: B008
     fetch = Fetch(target, scope, after=after)
-    return list(follow_ups(fetch, answer(**content), source, unchanged=unchanged, vanished=vanished))
+    return list(follow_ups(fetch, answer(**content), source, unchanged=unchanged))
 
 
 def targets(fetches):
@@ -108,11 +108,8 @@ def test_an_update_reads_lists_page_by_page_and_leaves_out_what_is_unchanged():
         page=Page(1, 9),
         threads=(thread(7, 1), thread(8, 2)),
         unchanged={7},
-        vanished={6},
     )
-    oldest = int((DAY - timedelta(days=2)).timestamp())
-    assert found[0] == Fetch(ForumPage("聊天", 2), UPDATE, after=oldest)
-    assert targets(found[1:]) == [ThreadPage(8), ThreadPage(6)]
+    assert targets(found) == [ForumPage("聊天", 2), ThreadPage(8)]
 
 
 # Threads and comments.

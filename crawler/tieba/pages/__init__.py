@@ -4,7 +4,7 @@ Pure functions: no network, no Scrapy, no clock.
 """
 
 from tieba.pages.answers import Answer, Outcome, Page, answer_to_json
-from tieba.pages.following import extents, follow_ups, newest_reply, oldest_reply
+from tieba.pages.following import extents, follow_ups, oldest_reply
 from tieba.pages.sources import Call, Source
 from tieba.pages.targets import (
     CommentPage,
@@ -38,7 +38,6 @@ __all__ = [
     "extents",
     "follow_ups",
     "kind_of",
-    "newest_reply",
     "oldest_reply",
     "target_from_list",
     "target_to_list",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import defaultdict
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from tieba.pages.targets import CommentPage, Fetch, ForumPage, Listed, ThreadComments, ThreadPage
@@ -13,6 +12,7 @@ from tieba.records import Comment, Extent, Post
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from datetime import datetime
 
     from tieba.pages.answers import Answer
     from tieba.pages.sources import Source
@@ -29,7 +29,6 @@ def follow_ups(
     source: Source,
     *,
     unchanged: Collection[int] = (),
-    vanished: Collection[int] = (),
 ) -> Iterator[Fetch]:
     """Say what else has to be fetched after `answer` (outcome ok) came for `fetch`.
 
@@ -38,13 +37,11 @@ def follow_ups(
     drops the rest. The length of a page says nothing, since pages in the middle of a list can be short.
     Updates go from page to page instead, since each has to know where the one before ended.
 
-    `unchanged` threads of a list page are not fetched again. `vanished` ones should be in it but are not:
-    their own pages tell whether they are gone.
+    `unchanged` threads of a list page are not fetched again.
     """
     target = fetch.target
     if isinstance(target, ForumPage):
         yield from _after_list(fetch, target, answer, unchanged)
-        yield from (Fetch(ThreadPage(thread_id), fetch.scope.of_thread()) for thread_id in sorted(vanished))
     elif isinstance(target, ThreadPage):
         yield from _after_floors(fetch, target, answer, source)
     elif isinstance(target, ThreadComments):
@@ -78,24 +75,15 @@ def extents(fetch: Fetch, answer: Answer) -> Iterator[Extent]:
         yield _extent(Comment, target.post_id, after, upto, keys)
 
 
-def oldest_reply(fetch: Fetch, answer: Answer) -> datetime | None:
-    """Give the oldest reply of the list pages up to this one; pinned threads are out of the list's order."""
-    replies = [int(at.timestamp()) for thread in answer.threads if (at := _place(thread)) is not None]
-    if fetch.after is not None:
-        replies.append(fetch.after)
-    return datetime.fromtimestamp(min(replies), tz=timezone.utc) if replies else None
-
-
-def newest_reply(answer: Answer) -> datetime | None:
-    """Give the newest reply of a list page."""
-    return max((at for thread in answer.threads if (at := _place(thread)) is not None), default=None)
+def oldest_reply(answer: Answer) -> datetime | None:
+    """Give the oldest reply of a list page; pinned threads are out of the list's order."""
+    return min((at for thread in answer.threads if (at := _place(thread)) is not None), default=None)
 
 
 def _after_list(
     fetch: Fetch, target: ForumPage, answer: Answer, unchanged: Collection[int]
 ) -> Iterator[Fetch]:
     scope = fetch.scope
-    oldest = oldest_reply(fetch, answer) if scope.update else None
     if not _is_before(scope, answer):
         for page in _more_pages(
             target.page,
@@ -104,8 +92,7 @@ def _after_list(
             limit=scope.last_page,
             is_chain=scope.update or scope.since is not None,
         ):
-            after = None if oldest is None else int(oldest.timestamp())
-            yield Fetch(ForumPage(target.forum, page), scope, after=after)
+            yield Fetch(ForumPage(target.forum, page), scope)
     of_thread = scope.of_thread()
     for thread in answer.threads:
         is_old = scope.since is not None and thread.last_reply_at and thread.last_reply_at < scope.since
@@ -178,8 +165,8 @@ def _has_next(current: int, answer: Answer) -> bool:
 
 def _is_before(scope: Scope, answer: Answer) -> bool:
     """Tell whether a list page and all that follow it are older than the scope."""
-    newest = newest_reply(answer)
-    return scope.since is not None and newest is not None and newest < scope.since
+    replies = [at for thread in answer.threads if (at := _place(thread)) is not None]
+    return scope.since is not None and bool(replies) and max(replies) < scope.since
 
 
 def _place(thread: Thread) -> datetime | None:

@@ -33,6 +33,7 @@ class Call:
 class Source(Protocol):
     """One of the ways to ask the site."""
 
+    threads_per_page: int
     comments_per_page: int
     # Whether comments come with their floors; else a ThreadComments is to be fetched for a thread page.
     has_inline_comments: bool

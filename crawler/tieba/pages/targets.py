@@ -162,7 +162,7 @@ class Fetch:
     """A request to make: its target, the seed's scope, and what the pages before it told.
 
     `listed` comes with the first page of a thread. `after` is, in an update, the largest key of the pages
-    before (of floors or comments), or the oldest reply of the list pages before, in Unix seconds.
+    before (of floors or comments).
     """
 
     target: Target

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scrapy_redis.spiders import RedisSpider
 
 from tieba.cluster import Cluster
-from tieba.pages import Fetch, ForumPage, Outcome, ThreadPage, extents, follow_ups, newest_reply, oldest_reply
+from tieba.pages import Fetch, Outcome, ThreadPage, extents, follow_ups
 from tieba.records import Presence, Thread, Visit
 from tieba.requests import fetch_of, make_request, source_of
 from tieba.seeds import Seed, SeedError, make_seeds, parse_seeds
 from tieba.settling import settler_of
+from tieba.updating import unchanged_threads, vanished_threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
     from tieba.pages import Answer
     from tieba.records import Record, Storable
-    from tieba.storage import Known
 
-_SECOND = timedelta(seconds=1)
 _CUT_TITLE = 30  # characters, to which web lists cut the beginning of a text without a title
 
 
@@ -91,7 +89,7 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         if request is None or fetch is None:
             raise ValueError(f"{response.url} was not requested for a target")
         answer: Answer = request.meta.pop("answer")
-        unchanged, vanished = await self._compare(fetch, answer)
+        unchanged = await unchanged_threads(self.cluster, fetch, answer)
         if isinstance(fetch.target, ThreadPage):
             for told in self._thread_is_there(fetch, fetch.target, answer):
                 yield told
@@ -101,9 +99,11 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
             return
         for extent in extents(fetch, answer):
             yield extent
-        config = self.cluster.config
-        for follow_up in follow_ups(fetch, answer, source_of(config), unchanged=unchanged, vanished=vanished):
-            yield make_request(follow_up, config)
+        source = source_of(self.cluster.config)
+        following = list(follow_ups(fetch, answer, source, unchanged=unchanged))
+        following += await vanished_threads(self.cluster, fetch, answer, source, following)
+        for next_fetch in following:
+            yield make_request(next_fetch, self.cluster.config)
 
     def _thread_is_there(
         self, fetch: Fetch, target: ThreadPage, answer: Answer
@@ -124,60 +124,6 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         )
         return presence, visit
 
-    async def _compare(self, fetch: Fetch, answer: Answer) -> tuple[set[int], set[int]]:
-        """Hold a list page against the store: which of its threads are unchanged, which are missing in it.
-
-        Only an update wants to know. Before the page's own records are stored, or it would be held against
-        itself.
-        """
-        if not (fetch.scope.update and isinstance(fetch.target, ForumPage) and answer.outcome is Outcome.OK):
-            return set(), set()
-        store = self.cluster.store
-        threads = {thread.thread_id: thread for thread in answer.threads}
-        known = await self.cluster.ask_store(lambda: store.known_threads(threads))
-        crawls = {visit.crawl_id for visit in known.values() if visit.crawl_id is not None}
-        finished = await self.cluster.ask_store(lambda: store.finished_crawls(crawls))
-        unchanged = {
-            thread_id
-            for thread_id, visit in known.items()
-            if visit.crawl_id in finished and _is_unchanged(threads[thread_id], visit, fetch)
-        }
-        oldest = oldest_reply(fetch, answer)
-        if answer.forum is None or oldest is None or fetch.scope.good:
-            return unchanged, set()
-        # What the page before this one ended with is no part of this one: times are whole seconds.
-        forum_id, is_first = answer.forum.forum_id, fetch.after is None
-        upto: datetime | None
-        if fetch.after is not None:
-            upto = datetime.fromtimestamp(fetch.after - 1, tz=timezone.utc)
-        else:
-            upto = None if fetch.scope.first_page == 1 else newest_reply(answer)
-        stored = await self.cluster.ask_store(
-            lambda: store.live_threads(forum_id, pinned=False, after=oldest - _SECOND, upto=upto)
-        )
-        if is_first and fetch.scope.first_page == 1:
-            stored |= await self.cluster.ask_store(lambda: store.live_threads(forum_id, pinned=True))
-        return unchanged, stored - threads.keys()
-
-
-def _is_unchanged(thread: Thread, visit: Known, fetch: Fetch) -> bool:
-    """Tell whether a list shows a thread as it did when it was fetched, and as much of it was.
-
-    Where a web page gives a day without its hour, the number of replies has to do: it never falls.
-    """
-    replies = {thread.last_reply_at, visit.last_reply_at}
-    return (
-        thread.reply_count is not None
-        and thread.reply_count == visit.reply_count
-        and (None in replies or len(replies) == 1)
-        and visit.scope in {"", fetch.scope.left_out}
-    )
-
-
-def _is_cut(title: str) -> bool:
-    """Tell whether a list may show only a title's beginning: web pages do so by length, without a mark."""
-    return title.endswith("...") or len(title) == _CUT_TITLE
-
 
 def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
     """Leave out floors and comments that were not written within the scope's time, or are not wanted.
@@ -196,3 +142,7 @@ def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
             comment for comment in answer.comments if scope.comments and scope.is_within(comment.created_at)
         ),
     ).records()
+
+
+def _is_cut(title: str) -> bool:
+    return title.endswith("...") or len(title) == _CUT_TITLE

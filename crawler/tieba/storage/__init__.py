@@ -95,12 +95,12 @@ class Store(Protocol):
     async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
         """Tell which of these crawls have `finished_at`."""
 
-    async def live_threads(
-        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    async def unseen_threads(
+        self, forum_id: int, since: datetime, *, replied_from: datetime | None = None
     ) -> set[int]:
-        """Give the threads of a forum, pinned ones or others, that are not marked deleted.
+        """Give the threads of a forum that are not marked deleted, with last_seen < `since`.
 
-        Where they are given: with after < last_reply_at <= upto.
+        With `replied_from`, only pinned ones and those with last_reply_at >= `replied_from`.
         """
 
     async def totals(self, since: datetime) -> list[ForumTotals]:

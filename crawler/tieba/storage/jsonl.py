@@ -96,8 +96,8 @@ class JsonlStore:
         """Refuse: see `_refuse`."""
         self._refuse()
 
-    async def live_threads(
-        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    async def unseen_threads(
+        self, forum_id: int, since: datetime, *, replied_from: datetime | None = None
     ) -> set[int]:
         """Refuse: see `_refuse`."""
         self._refuse()

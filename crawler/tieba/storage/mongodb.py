@@ -140,19 +140,13 @@ class MongoStore:
         condition = {"_id": {"$in": list(crawl_ids)}, "finished_at": {"$ne": None}}
         return await self._keys("crawls", condition)
 
-    async def live_threads(
-        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    async def unseen_threads(
+        self, forum_id: int, since: datetime, *, replied_from: datetime | None = None
     ) -> set[int]:
-        """Give the threads of a forum that are not marked deleted; see `Store`."""
-        condition: Document = {
-            "forum_id": forum_id,
-            "is_pinned": True if pinned else {"$ne": True},
-            "deleted_at": None,
-        }
-        if after is not None:
-            condition.setdefault("last_reply_at", {})["$gt"] = after
-        if upto is not None:
-            condition.setdefault("last_reply_at", {})["$lte"] = upto
+        """Give the threads of a forum that were not seen since; see `Store`."""
+        condition: Document = {"forum_id": forum_id, "deleted_at": None, "last_seen": {"$lt": since}}
+        if replied_from is not None:
+            condition["$or"] = [{"is_pinned": True}, {"last_reply_at": {"$gte": replied_from}}]
         return await self._keys("threads", condition)
 
     async def totals(self, since: datetime) -> list[ForumTotals]:

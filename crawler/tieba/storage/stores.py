@@ -82,11 +82,11 @@ class StoreGroup:
         """Ask the first store."""
         return await self._first.finished_crawls(crawl_ids)
 
-    async def live_threads(
-        self, forum_id: int, *, pinned: bool, after: datetime | None = None, upto: datetime | None = None
+    async def unseen_threads(
+        self, forum_id: int, since: datetime, *, replied_from: datetime | None = None
     ) -> set[int]:
         """Ask the first store."""
-        return await self._first.live_threads(forum_id, pinned=pinned, after=after, upto=upto)
+        return await self._first.unseen_threads(forum_id, since, replied_from=replied_from)
 
     async def totals(self, since: datetime) -> list[ForumTotals]:
         """Ask the first store."""

@@ -27,6 +27,7 @@ __all__ = ["ClientApi", "looks_like_protobuf"]
 class ClientApi:
     """Asks with signed JSON or with unsigned protobuf (`api_format`); reads answers of either form."""
 
+    threads_per_page = requests.THREADS_PER_PAGE
     comments_per_page = 30
     has_inline_comments = True
 
