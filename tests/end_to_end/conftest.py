@@ -1,7 +1,10 @@
-"""The commands here are a person's: none is the child of the `make test` that runs them."""
+"""The commands here are a person's, however the tests themselves were started."""
 
 import os
+import signal
 
-# With these, GNU make would end its output with "Leaving directory", after a command's last line.
+# A shell starts jobs in the background with SIGINT ignored, and programs that they start ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under `make test`, GNU make would end its output with "Leaving directory", after a command's last line.
 for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
     os.environ.pop(name, None)
