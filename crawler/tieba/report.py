@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tieba.checks import Unusable, store_problem
-from tieba.pages import Fetch, ForumPage
+from tieba.pages import Fetch, ForumPage, Outcome
 from tieba.status import Watcher, duration, request_text, seed_text
 from tieba.storage import ForumTotals, Query, StoreError
 from tieba.storage.stores import open_reader
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Report = dict[str, Any]
 
 _LETTERS = 1_000  # the latest, to be counted by forum
+# Outcomes of requests that no way to crawl the same data could have spared.
+_USEFUL = {outcome.value for outcome in Outcome} - {"verification", "rate_limited", "unknown"}
 
 
 async def make_report(config: Config, truth_url: str | None) -> Report:
@@ -61,7 +63,11 @@ async def make_report(config: Config, truth_url: str | None) -> Report:
         "outcomes": status["outcomes"],
         "errors": status["errors"],
     }
-    made = report["requests"]["made"] = sum(status["outcomes"].values())
+    made = sum(status["outcomes"].values())
+    report["requests"] |= {
+        "made": made,
+        "in_vain": sum(count for name, count in status["outcomes"].items() if name not in _USEFUL),
+    }
     seeds = crawl["seeds"]
     try:
         store = await open_reader(config)
@@ -74,7 +80,8 @@ async def make_report(config: Config, truth_url: str | None) -> Report:
                 if report["not_compared"] is None:
                     truth = await asyncio.to_thread(fetch_truth, truth_url, seeds, config.source)
                     report["truth"] = await compare(store, truth, seeds, since)
-                    report["requests"]["fewest"] = sum(truth.fewest.values()) or None
+                    if not any(seed.get("update") for seed in seeds):
+                        report["requests"]["fewest"] = sum(truth.fewest.values()) or None
         finally:
             await store.close()
     except StoreError as error:
@@ -184,8 +191,8 @@ def print_report(report: Report) -> None:
         if forum["why"]:
             console.print(Text(f"          {forum['name']}: {'; '.join(forum['why'])}"))
     fewest = requests.get("fewest")
-    least = f"; {fewest} are the fewest for all of it: {requests['made'] / fewest:.1%}" if fewest else ""
-    console.print(Text(f"requests  {requests['made']} made{least}"))
+    least = f"; the fewest for all of it are {fewest}" if fewest else ""
+    console.print(Text(f"requests  {requests['made']} made, {requests['in_vain']} of them in vain{least}"))
     if "site" in report:
         site = report["site"]
         console.print(Text(f"repeats   {site['repeats']} of {site['answers']} answers of the site"))
