@@ -7,9 +7,10 @@ CONTROL = @$(PYTHON) -m control
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "make up, make chaos: STORAGE=mongodb,mysql,jsonl SOURCE=api|web FORMAT=json|protobuf"
 	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url CA_FILE=file.pem"
 
-up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=2 TARGET=replica|live STORAGE=mongodb,mysql,jsonl SOURCE=api|web FORMAT=json|protobuf
+up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=2 TARGET=replica|live
 	$(CONTROL) up
 scale: ## have SLAVES=n slaves while the crawl goes on
 	$(CONTROL) scale
@@ -33,7 +34,7 @@ setup: ## the virtual environment alone: .venv/ with ansible and tieba
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
-chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30 STORAGE=mongodb
+chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30
 	$(CONTROL) chaos
 bench-frontier: ## plain Scrapy, scrapy-redis and the frontier compared, ten minutes: QUICK=1 ONLY=throughput,memory
 	$(CONTROL) bench-frontier $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

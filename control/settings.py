@@ -15,7 +15,7 @@ STORES = ("mongodb", "mysql", "jsonl")
 _CHOICES = {
     "target": {"replica": "the stand-in site", "live": "tieba.baidu.com"},
     "source": {"api": "what clients are told", "web": "the pages that browsers get"},
-    "format": {"json": "of the api", "protobuf": "of the api"},
+    "format": {"json": "signed", "protobuf": "as clients do today"},
 }
 
 
