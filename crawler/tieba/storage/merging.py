@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from tieba.records import Comment, Extent, Post, Presence, Visit
+from tieba.records import STORED_TYPES, Comment, Extent, Post, Presence, Visit
 from tieba.storage import StoreError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # A page that shows a floor or comment proves that it is there; a list that shows a thread does not.
 SHOWN_IS_THERE = frozenset({Post.collection, Comment.collection})
 _LARGEST_INT = 2**63 - 1
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in STORED_TYPES}
 
 
 @dataclass(slots=True)
@@ -59,11 +60,15 @@ def merge(records: Sequence[Storable]) -> Merged:
 
 def known_fields(record: Record | Crawl) -> dict[str, Any]:
     """Give the fields that the record knows; raises StoreError for a number beyond 64 bits."""
-    fields = {name: value for name, value in record.fields().items() if value is not None}
-    for name, value in fields.items():
+    known = {}
+    for name in _NAMES[type(record)]:
+        value = getattr(record, name)
+        if value is None:
+            continue
         if isinstance(value, int) and not -_LARGEST_INT <= value <= _LARGEST_INT:
             raise StoreError(f"{record.collection}: {name} {value} is beyond 64 bits")
-    return fields
+        known[name] = value
+    return known
 
 
 def _merge_presence(merged: Merged, presence: Presence) -> None:
