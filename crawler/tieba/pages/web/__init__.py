@@ -108,23 +108,22 @@ def _unknown(error: str) -> Answer:
 
 def _read_page(body: bytes, target: Target | None, url: str | None, at: datetime | None) -> Answer | None:
     """Read a page by what it holds; None for one that holds nothing of the site's content."""
-    tree = LexborHTMLParser(body)
     number, thread_id = _number(target, url), _thread_id(target, url)
-    is_thread = tree.css_first(thread.LIST) is not None
-    page = None if is_thread else forum.find_list(tree)
-    if len((page or tree).css(_ENTRIES)) > _MOST_ENTRIES:
+    page = None if thread.LIST_ID in body else forum.find_list(body)
+    tree = page or LexborHTMLParser(body)
+    if len(tree.css(_ENTRIES)) > _MOST_ENTRIES:
         return _unknown("more floors, threads or comments than any page of the site has")
-    if is_thread:
+    if page is not None:
+        if target is not None and not forum.is_whole(page):
+            return _unknown(f"forum page cut off after {len(body)} bytes")
+        return forum.read_forum(page, body, number, at)
+    if tree.css_first(thread.LIST) is not None:
         answer = thread.read_thread(tree, body, thread_id, number)
         if target is not None and not thread.is_whole(body):
             return _unknown(f"thread page cut off after {len(body)} bytes")
         if not answer.posts and answer.page and (answer.page.number or 1) == 1:
             return _unknown("thread page without floors")
         return answer
-    if page is not None:
-        if target is not None and not forum.is_whole(page):
-            return _unknown(f"forum page cut off after {len(body)} bytes")
-        return forum.read_forum(tree, page, body, number, at)
     if tree.css_first(comments.FRAGMENT) is not None:
         post_id = target.post_id if isinstance(target, CommentPage) else _query(url, "pid")
         return comments.read_fragment(tree, thread_id, post_id, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 THREADS_PER_PAGE = 50
 
-_LIST = "#thread_list"
-_PAGELETS = 'code[id$="thread_list"], code'  # the likely one, and any other
+_LIST = re.compile(rb"""id=["']?thread_list["'\s>]""")
+_MOST_LISTS = 5  # mentions of the list, most of them in scripts
+_AFTER_FOOT = 4096  # bytes
+
 # What a thread's entry is made of. Parts are taken in the order of the page, the first of a kind after each
 # entry's start: entries are found nested in others, where a block before them is not closed.
 _PART = {
@@ -51,19 +54,21 @@ _THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
 _PAGE_NUMBER = re.compile(r"[?&]pn=(\d{1,10})(?!\d)")
 
 
-def find_list(tree: LexborHTMLParser) -> LexborHTMLParser | None:
-    """Give the document that holds the list of threads: the page or what one of its comments hides."""
-    if tree.css_first(_LIST) is not None:
-        return tree
-    for node in tree.css(_PAGELETS):
-        comment = node.first_child
-        while comment is not None and not comment.is_comment_node:
-            comment = comment.next
-        hidden = (comment.comment_content or "") if comment is not None else ""
-        if "thread_list" in hidden:
-            page = LexborHTMLParser(hidden)
-            if page.css_first(_LIST) is not None:
-                return page
+def find_list(body: bytes) -> LexborHTMLParser | None:
+    """Give the list of threads with what follows it, out of the page or of the comment that hides it.
+
+    Only that part is parsed: it takes half the time of the whole.
+    """
+    for found in itertools.islice(_LIST.finditer(body), _MOST_LISTS):
+        start = max(body.rfind(b"<", 0, found.start()), 0)
+        if body.rfind(b"<!--", 0, start) > body.rfind(b"-->", 0, start):
+            end = body.find(b"-->", start)
+        else:
+            end = body.find(b"th_footer_l", start)
+            end = end if end < 0 else end + _AFTER_FOOT
+        page = LexborHTMLParser(body[start : end if end >= 0 else None])
+        if page.css_first("#thread_list") is not None:
+            return page
     return None
 
 
@@ -72,14 +77,12 @@ def is_whole(page: LexborHTMLParser) -> bool:
     return page.css_first(".thread_list_bottom, #frs_list_pager, .th_footer_l") is not None
 
 
-def read_forum(
-    tree: LexborHTMLParser, page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None
-) -> Answer:
-    """Read a forum page; `page` is what `find_list` found in `tree`, the whole.
+def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None) -> Answer:
+    """Read a forum page; `page` is what `find_list` found in `body`.
 
     `at` is when it came, for times without their day where the page does not tell when it was made.
     """
-    forum = _forum(tree, page, body)
+    forum = _forum(page, body)
     at = markup.made_at(body) or at
     users = Users()
     threads: dict[int, Thread] = {}
@@ -161,17 +164,21 @@ def _clock(part: _Part | None, at: datetime | None) -> datetime | None:
     return markup.clock(markup.plain(part.node), at) if part and at else None
 
 
-def _forum(tree: LexborHTMLParser, page: LexborHTMLParser, body: bytes) -> Forum | None:
+def _forum(page: LexborHTMLParser, body: bytes) -> Forum | None:
     data = markup.page_data(body, b"forum")
     forum_id = identifier(data.get("id")) or identifier(data.get("forum_id"))
     if forum_id is None:
         return None
     totals = [_count(node) for node in page.css(".th_footer_l .red_text")]
-    if len(totals) != 3:
-        totals = [None, _count(tree.css_first(".card_infoNum")), _count(tree.css_first(".card_menNum"))]
+    forum_name = name(data.get("name"))
+    if len(totals) != 3 or forum_name is None:
+        whole = LexborHTMLParser(body)
+        forum_name = forum_name or markup.forum_name(whole)
+        if len(totals) != 3:
+            totals = [None, _count(whole.css_first(".card_infoNum")), _count(whole.css_first(".card_menNum"))]
     return Forum(
         forum_id=forum_id,
-        name=name(data.get("name")) or markup.forum_name(tree),
+        name=forum_name,
         thread_count=totals[0],
         post_count=totals[1],
         member_count=totals[2],

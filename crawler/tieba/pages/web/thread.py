@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 FLOORS_PER_PAGE = 30
+LIST_ID = b"j_p_postlist"
 LIST = "#j_p_postlist, .l_post"
 
 # What a floor is made of, in the order of the page. As in lists, parts belong to the floor that began last.
