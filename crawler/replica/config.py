@@ -37,7 +37,7 @@ class Faults:
     error_share: float = 0.0
 
 
-# Small enough to look through, large enough that a whole crawl of 20 list pages is work for a cluster.
+# Small enough to look through, large enough that a crawl of 1,000 threads is work for a cluster.
 DEFAULT_FORUMS = (
     ForumSettings("聊天", 32, 28.0),
     ForumSettings("python", 6, 12.0),

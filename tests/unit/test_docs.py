@@ -27,9 +27,9 @@ def test_the_variables_page_is_up_to_date():
 @pytest.mark.parametrize("readme", READMES)
 def test_the_readmes_variables_exist_with_the_defaults_they_name(readme):
     known = dict(variables())
-    rows = re.findall(
-        r"^\| `(\w+)` \| (?:`([^`]*)`)?", (ROOT / readme).read_text(encoding="utf-8"), re.MULTILINE
-    )
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    section = re.search(r"^## (?:Variables|变量)\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)?", section.group(1), re.MULTILINE)
     assert len(rows) > 10
     for name, default in rows:
         assert name in known, f"{name} in {readme}"
