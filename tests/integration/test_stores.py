@@ -520,7 +520,6 @@ async def test_files_of_killed_workers_are_compressed_without_their_torn_line(fo
     with path.open("ab") as file:
         file.write(b'{"record":"post","seen_at":"2026-')
     alive = JsonlStore(folder)
-    await alive.open()
     await alive.save(posts(3))
     await closed(JsonlStore(folder))  # leaves the file of the one that is alive
     assert sorted(path.suffix for path in folder.iterdir()) == [".gz", ".jsonl"]
