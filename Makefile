@@ -3,7 +3,7 @@ PYTHON ?= python3
 export FORUM PAGES SLAVES TARGET STORAGE SOURCE FORMAT NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh export setup test chaos bench-frontier bench-export lint unit lock proto
+.PHONY: help up scale down clean status watch logs ssh export setup test chaos bench-frontier bench-export bench-pages lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,8 @@ bench-frontier: ## plain Scrapy, scrapy-redis and the frontier compared, ten min
 	$(CONTROL) bench-frontier $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 bench-export: ## a million posts out of MongoDB and MariaDB into Parquet: QUICK=1
 	$(CONTROL) bench-export $(if $(QUICK),--quick)
+bench-pages: ## web pages parsed with ours, lxml and parsel, a minute: QUICK=1
+	$(CONTROL) bench-pages $(if $(QUICK),--quick)
 lint: ## the linters alone
 	$(CONTROL) test --only lint
 unit: ## the unit and integration tests alone

@@ -89,6 +89,10 @@ def _bench_frontier(arguments: argparse.Namespace) -> int:
     return tests.bench_frontier([*options, *(["--only", arguments.only] if arguments.only else [])])
 
 
+def _bench_pages(arguments: argparse.Namespace) -> int:
+    return tests.bench_pages(["--quick"] if arguments.quick else [])
+
+
 def _bench_export(arguments: argparse.Namespace) -> int:
     return tests.bench_export(["--quick"] if arguments.quick else [])
 
@@ -153,6 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     export = command("bench-export", _bench_export, "a million posts out of MongoDB and MariaDB into Parquet")
     export.add_argument("--quick", action="store_true", help="few posts; for trying, not for figures")
+    pages = command("bench-pages", _bench_pages, "web pages parsed with ours, lxml and parsel")
+    pages.add_argument("--quick", action="store_true", help="few rounds; for trying, not for figures")
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
     nodes.add_argument("action", choices=["create", "destroy"])
     nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")

@@ -79,6 +79,13 @@ def bench_export(arguments: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
+def bench_pages(arguments: Sequence[str]) -> int:
+    """Run `bench.pages`; returns its exit status."""
+    environment.ensure("test")
+    command = [str(environment.PYTHON), "-m", "bench.pages", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 def everything() -> None:
     """Run all tests; in a cluster of their own, so that one that `make up` made is left alone."""
     lint()
