@@ -34,12 +34,12 @@ _PICTURE = re.compile(r"(//[^/]+/forum)/.*?([0-9a-f]{20,}\.\w+).*")
 
 
 def finds_the_same(rows: Rows, answer: Answer) -> bool:
-    """Tell whether another reader finds of a page what ours does; texts differ in their emoji."""
+    """Tell whether another reader finds of a page what ours does, but for words: ours names emoji."""
+    found = [row[:-1] for row in rows]
     if answer.kind == "forum":
-        return rows == [
+        return found == [
             (
                 thread.thread_id,
-                thread.title,
                 thread.author_id,
                 thread.reply_count,
                 thread.first_post_id,
@@ -48,7 +48,7 @@ def finds_the_same(rows: Rows, answer: Answer) -> bool:
             )
             for thread in answer.threads
         ]
-    return [row[:-1] for row in rows] == [
+    return found == [
         (
             post.post_id,
             post.floor,
@@ -88,12 +88,13 @@ def with_lxml(body: bytes) -> Rows:
         return [row for floor in floors if (row := _lxml_floor(floor))]
     if hidden := _lxml["hidden"](tree):
         tree = lxml.html.fromstring(hidden[0].text, parser=parser)
-    return [_lxml_entry(entry) for entry in _lxml["entries"](tree)]
+    return [row for entry in _lxml["entries"](tree) if (row := _lxml_entry(entry))]
 
 
-def _lxml_entry(entry: Any) -> tuple[Any, ...]:
-    title, author = _lxml["title"](entry)[0], _lxml["author"](entry)[0]
-    return _entry(entry.get("data-field"), title.get("title"), author.get("data-field"))
+def _lxml_entry(entry: Any) -> tuple[Any, ...] | None:
+    titles, authors = _lxml["title"](entry), _lxml["author"](entry)
+    title = titles[0].get("title") if titles else None
+    return _entry(entry.get("data-field"), title, authors[0].get("data-field") if authors else None)
 
 
 def _lxml_floor(floor: Any) -> tuple[Any, ...] | None:
@@ -118,10 +119,10 @@ def with_parsel(body: bytes) -> Rows:
         return [row for floor in floors if (row := _parsel_floor(floor))]
     if hidden := page.xpath(_HIDDEN).get():
         page = Selector(text=hidden[4:-3])
-    return [_parsel_entry(entry) for entry in page.xpath(_ENTRIES)]
+    return [row for entry in page.xpath(_ENTRIES) if (row := _parsel_entry(entry))]
 
 
-def _parsel_entry(entry: Selector) -> tuple[Any, ...]:
+def _parsel_entry(entry: Selector) -> tuple[Any, ...] | None:
     title = entry.xpath(f"{_TITLE}/@title").get()
     return _entry(entry.attrib["data-field"], title, entry.xpath(f"{_AUTHOR}/@data-field").get())
 
@@ -138,10 +139,13 @@ def _parsel_floor(floor: Selector) -> tuple[Any, ...] | None:
     )
 
 
-def _entry(source: str, title: str | None, author_source: str | None) -> tuple[Any, ...]:
+def _entry(source: str, title: str | None, author_source: str | None) -> tuple[Any, ...] | None:
     data, author = json.loads(source), json.loads(author_source or "{}")
+    if not isinstance(data["id"], int) or data["id"] == 1:  # promoted
+        return None
     flags = bool(data["is_top"]), bool(data["is_good"])
-    return (data["id"], title, author.get("user_id"), data["reply_num"], data["first_post_id"], *flags)
+    author_id = author.get("user_id") or None
+    return (data["id"], author_id, data["reply_num"], data["first_post_id"], *flags, title)
 
 
 def _floor(source: str, text: str, images: list[str], tails: list[str]) -> tuple[Any, ...] | None:
@@ -150,7 +154,7 @@ def _floor(source: str, text: str, images: list[str], tails: list[str]) -> tuple
         return None
     content = data["content"]
     moment = content.get("date") or next((tail for tail in tails if _MOMENT.match(tail)), None)
-    author_id = data["author"].get("user_id")
+    author_id = data["author"].get("user_id") or None
     number, count = content["post_no"], content["comment_num"]
     return (content["post_id"], number, author_id, count, tuple(images), bool(moment), text.strip())
 

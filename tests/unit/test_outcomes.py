@@ -153,11 +153,12 @@ def test_page_404_of_the_client_api_never_means_deleted():
     [
         '<html><title>甲吧-百度贴吧</title><div id="app"></div><script src="/pc.js"></script>',
         "<html><title>贴吧</title><form>创建 甲 吧</form></html>",
+        '<html><ul id="thread_list"></ul><div class="th_footer_l"></div></html>',
         '<html><div id="j_p_postlist"></div></html>',
         "<html>" + "<div>" * 30_001,
         "<html>" + " " * (4 << 20),
     ],
-    ids=["new front end", "no such forum", "thread without floors", "nested too deep", "too large"],
+    ids=["new front end", "no such forum", "list of no forum", "thread without floors", "nested too deep", "too large"],
 )
 def test_a_page_without_content_is_unknown_and_never_empty(body):
     for target in (None, ForumPage("甲")):

@@ -121,7 +121,8 @@ def _read_page(body: bytes, target: Target | None, url: str | None, at: datetime
     if page is not None:
         if target is not None and not forum.is_whole(page):
             return _unknown(f"forum page cut off after {len(body)} bytes")
-        return forum.read_forum(page, body, number, at)
+        answer = forum.read_forum(page, body, number, at)
+        return answer if answer.forum or answer.threads else _unknown("page of no forum")
     if tree.css_first(thread.LIST) is not None:
         answer = thread.read_thread(tree, body, thread_id, number)
         if target is not None and not thread.is_whole(body):
