@@ -158,7 +158,14 @@ def test_page_404_of_the_client_api_never_means_deleted():
         "<html>" + "<div>" * 30_001,
         "<html>" + " " * (4 << 20),
     ],
-    ids=["new front end", "no such forum", "list of no forum", "thread without floors", "nested too deep", "too large"],
+    ids=[
+        "new front end",
+        "no such forum",
+        "list of no forum",
+        "thread without floors",
+        "nested too deep",
+        "too large",
+    ],
 )
 def test_a_page_without_content_is_unknown_and_never_empty(body):
     for target in (None, ForumPage("甲")):
