@@ -160,6 +160,16 @@ def test_folders_of_nodes_are_read_together(export, tmp_path):
 
 
 @pytest.mark.usefixtures("stored")
+def test_of_several_stores_only_the_best_to_read_is_needed(export, here, monkeypatch):
+    monkeypatch.setenv("TIEBA_STORAGE", "jsonl,mysql,mongodb")
+    monkeypatch.setenv("TIEBA_MYSQL_URL", "mysql://root@127.0.0.1:1/away")
+    assert ids(export, "--thread", "70") == [700, 701, 702]
+    monkeypatch.setenv("TIEBA_STORAGE", "jsonl")
+    assert export("--format", "csv") == (1, "", "tieba export: no posts are stored\n")
+    assert names(here.parent) == ["crawler.json", "here"]
+
+
+@pytest.mark.usefixtures("stored")
 def test_a_forum_s_threads_are_a_folder_of_pages(export, here):
     told = export("--format", "html", "--forum", "聊天", "--since", "2026-11-02")
     assert told == (0, "2 threads in 聊天-threads\n", "")  # 73 is as old as its floor 1

@@ -124,10 +124,8 @@ async def _export(options: argparse.Namespace) -> int:
         from tieba.export.output import check_free
 
         check_free(path, force=options.force)
-    store = _store(options)
+    store = await _store(options)
     try:
-        if not options.folders:  # else it would create what it needs to write
-            await store.open()
         selection = Selection(
             forum_id=None if options.forum is None else await find_forum(store, options.forum),
             thread_id=thread_id,
@@ -150,14 +148,15 @@ async def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _store(options: argparse.Namespace) -> Store:
+async def _store(options: argparse.Namespace) -> Store:
+    """Give what is to be read, which is not changed: of several stores the best to read."""
     if options.folders:
         from tieba.storage.jsonl import JsonlStore
 
         return JsonlStore(*options.folders)
-    from tieba.storage.stores import make_store
+    from tieba.storage.stores import open_reader
 
-    return make_store(load())
+    return await open_reader(load())
 
 
 async def _write_records(
