@@ -145,9 +145,9 @@ class Frontier:
         """Begin a crawl unless one is running that is not to be abandoned; tells whether one began."""
         return self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
 
-    def limit(self, max_requests: int | None) -> None:
+    def set_max_requests(self, max_requests: int | None) -> None:
         """Let the present crawl lease this many requests from its beginning on, None for any number."""
-        self.run(operations.limit(max_requests))
+        self.run(operations.set_max_requests(max_requests))
 
     def empty(self) -> int:
         """Drop what is queued and delayed; returns how many requests are leased."""

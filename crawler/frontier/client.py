@@ -211,12 +211,12 @@ class Frontier:
         """
         return await self.run(operations.begin(uuid.uuid4().hex, abandon=abandon))
 
-    async def limit(self, max_requests: int | None) -> None:
+    async def set_max_requests(self, max_requests: int | None) -> None:
         """Let the present crawl lease this many requests from its beginning on, None for any number.
 
         A crawl that has reached its maximum ends when nothing is leased, whatever is queued or delayed.
         """
-        await self.run(operations.limit(max_requests))
+        await self.run(operations.set_max_requests(max_requests))
 
     async def empty(self) -> int:
         """Drop what is queued and delayed; returns how many requests are leased, which can be completed."""

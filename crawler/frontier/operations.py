@@ -192,9 +192,9 @@ def begin(crawl_id: str, *, abandon: bool) -> Operation[bool]:
     return Operation("begin", [crawl_id, int(abandon)], bool)
 
 
-def limit(max_requests: int | None) -> Operation[bool]:
+def set_max_requests(max_requests: int | None) -> Operation[bool]:
     """Set how many requests the crawl may grant."""
-    return Operation("limit", ["" if max_requests is None else max_requests], bool)
+    return Operation("set_max_requests", ["" if max_requests is None else max_requests], bool)
 
 
 def empty() -> Operation[int]:

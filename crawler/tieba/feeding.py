@@ -116,7 +116,7 @@ class Feeder:
         logger.info("Seed %s", data)
         for seed in seeds_of(data):
             if seed.max_requests is not None:
-                await self._patience(partial(self._job.frontier.limit, seed.max_requests))
+                await self._patience(partial(self._job.frontier.set_max_requests, seed.max_requests))
             await self._patience(partial(self._job.note_seed, str(seed)))
 
     async def _next(self, count: int) -> list[str]:

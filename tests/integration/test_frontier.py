@@ -306,7 +306,7 @@ def test_a_full_redis_refuses_new_work_and_goes_on_with_what_it_has(
 
 async def test_a_crawl_ends_at_its_maximum_of_requests(any_frontier: Frontier) -> None:
     await any_frontier.begin()
-    await any_frontier.limit(3)
+    await any_frontier.set_max_requests(3)
     await any_frontier.push(requests("/", "/a", "/b", "/c", "/d"))
     (unsent, sent) = (await any_frontier.lease(2, "me")).leases
     await any_frontier.release("me", [unsent.id])
@@ -322,7 +322,7 @@ async def test_a_crawl_ends_at_its_maximum_of_requests(any_frontier: Frontier) -
     stats = await any_frontier.stats()
     assert (stats.granted, stats.max_requests, stats.queued + stats.delayed) == (3, 3, 5)
 
-    await any_frontier.limit(4)
+    await any_frontier.set_max_requests(4)
     assert len((await any_frontier.lease(5, "me")).leases) == 1
     await any_frontier.begin(abandon=True)
     stats = await any_frontier.stats()
@@ -365,7 +365,7 @@ async def test_workers_together_send_exactly_the_maximum(
 ) -> None:
     """Some leave early, with leases that they have not sent, and one that they have sent."""
     blocking.begin()
-    blocking.limit(400)
+    blocking.set_max_requests(400)
     blocking.push([Request("pages", str(number)) for number in range(2_000)])
     sent = await asyncio.gather(*(send(redis_url, most) for most in (10, 25, 60, 10**6, 10**6, 10**6)))
     assert sum(sent) == 400

@@ -666,7 +666,7 @@ class FrontierMachine(RuleBasedStateMachine):
         max_requests = None if more is None else max(0, self.model.granted + more)
         self.model.max_requests = max_requests
         self.model.reopen(not self.model.is_finished())
-        self.frontier.limit(max_requests)
+        self.frontier.set_max_requests(max_requests)
 
     def empty(self) -> None:
         model = self.model

@@ -50,7 +50,7 @@ async def test_the_frontier_needs_no_more_rights_than_it_has(start):
         await job.push_seed("{}")
         await job.push_seed("{}")
         await frontier.begin()
-        await frontier.limit(1_000)
+        await frontier.set_max_requests(1_000)
         await job.note_seed("{}")
         # So many that shards of the seen set are split.
         await frontier.push([Request("pages", str(number), fingerprint=number) for number in range(500)])

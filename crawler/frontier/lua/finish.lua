@@ -12,7 +12,7 @@ local age = system_ms() / 1000 - crawl[3]
 if age >= 0 and age < YOUNG_SECONDS then
   return 0
 end
-if not is_finished(may_grant()) then
+if not is_finished(redis.call('HGET', P .. 'crawl', 'max_requests')) then
   return 0
 end
 write_although_full()

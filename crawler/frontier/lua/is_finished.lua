@@ -2,4 +2,4 @@
 -- requests has been granted.
 -- KEYS[1]  the job's prefix
 -- Returns  1 or 0
-return is_finished(may_grant()) and 1 or 0
+return is_finished(redis.call('HGET', P .. 'crawl', 'max_requests')) and 1 or 0

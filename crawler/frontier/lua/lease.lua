@@ -19,7 +19,7 @@ local owner, call, lease_ms, egress, limits = ARGV[1], ARGV[2], tonumber(ARGV[4]
 local wanted, horizon = math.min(tonumber(ARGV[3]), MOST_LEASES), tonumber(ARGV[7])
 local now = tick(lease_ms)
 local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id', 'max_requests')
-local left = crawl[3] and crawl[3] - granted() or math.huge
+local left = left_of(crawl[3])
 local leases, given = {}, 0
 
 local function member_of(number)
@@ -211,5 +211,5 @@ if given >= left then
   next_ms = nil
 end
 return {
-  crawl[1] or 'none', crawl[2] or '', next_ms and math.ceil(next_ms) or -1, is_finished(left - given) and 1 or 0, leases,
+  crawl[1] or 'none', crawl[2] or '', next_ms and math.ceil(next_ms) or -1, is_finished(crawl[3]) and 1 or 0, leases,
 }

@@ -99,15 +99,14 @@ local function count_granted(number)
   redis.call('HINCRBY', P .. 'counts', 'granted', number)
 end
 
--- How many more the crawl's maximum of requests allows.
-local function may_grant()
-  local max_requests = redis.call('HGET', P .. 'crawl', 'max_requests')
+-- How many more the crawl's maximum of requests allows; false is none.
+local function left_of(max_requests)
   return max_requests and max_requests - granted() or math.huge
 end
 
 -- Tells whether nothing is leased, and nothing queued or delayed, or nothing is left to be granted.
-local function is_finished(left)
-  if left <= 0 then
+local function is_finished(max_requests)
+  if left_of(max_requests) <= 0 then
     return redis.call('EXISTS', P .. 'leases') == 0
   end
   return redis.call('EXISTS', P .. 'endpoints', P .. 'leases', P .. 'delayed') == 0

@@ -7,7 +7,7 @@ if ARGV[1] == '' then
 else
   redis.call('HSET', P .. 'crawl', 'max_requests', ARGV[1])
 end
-if not is_finished(may_grant()) then
+if not is_finished(redis.call('HGET', P .. 'crawl', 'max_requests')) then
   reopen()
 end
 return 1
