@@ -8,11 +8,15 @@ import os
 import subprocess
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
 
+import pymysql
 import pytest
+import yaml
 from pymongo import AsyncMongoClient
 
 from tests.conftest import (
+    ROOT,
     empty_database,
     free_port,
     mariadbd_command,
@@ -444,38 +448,44 @@ async def test_mysql_says_what_is_wrong_with_its_address(mariadb_url):
         MysqlStore(f"{mariadb_url}?charset=latin1")
 
 
-async def test_mysql_user_needs_four_rights(mariadb_url):
-    place, database = mariadb_url.rsplit("/", 1)
-    owner = MysqlStore(f"{place}/mysql")
-    user = "crawler@'%'"
-    await owner._select(
-        f"GRANT SELECT, INSERT, UPDATE, CREATE ON {database}.* TO {user} IDENTIFIED BY 'p@ss'", []
-    )
+@pytest.fixture
+def mariadb(mariadb_url):
+    """Give an administrator's cursor in the database of MariaDB's stores."""
+    place = urlsplit(mariadb_url)
+    options = {"user": "root", "database": place.path.strip("/"), "autocommit": True}
+    with pymysql.connect(host=place.hostname, port=place.port, **options) as client:
+        yield client.cursor()
+
+
+async def test_mysql_user_needs_no_more_rights_than_the_role_gives(mariadb_url, mariadb):
+    role = yaml.safe_load((ROOT / "roles/mysql/vars/main.yml").read_text(encoding="utf-8"))
+    database = mariadb_url.rpartition("/")[2]
+    mariadb.execute(f"GRANT {role['__mysql_rights']} ON {database}.* TO crawler@'%' IDENTIFIED BY 'p@ss'")
     store = MysqlStore(mariadb_url.replace("root@", "crawler:p%40ss@"))
     await store.open()
     await store.save([THREAD, floors(7), Visit(thread_id=7, crawl_id="a"), presence(gone=True)])
     assert await gone(store, "threads") == {7}
+    assert (await store.counts())["threads"] == 1
     await store.close()
-    await owner._select(f"DROP USER {user}", [])
-    await owner.close()
+    mariadb.execute("DROP USER crawler@'%'")
 
 
-async def test_mysql_that_does_not_answer_in_time_is_away(opened, monkeypatch):
+async def test_mysql_that_does_not_answer_in_time_is_away(opened, mariadb, monkeypatch):
     monkeypatch.setattr("tieba.storage.mysql._ANSWER_SECONDS", 0.3)
-    store, other = await opened("mariadb"), await opened("mariadb")
-    async with other._connection() as cursor:
-        await cursor.execute("LOCK TABLES posts WRITE")
-        with pytest.raises(StoreUnavailable, match="does not answer"):
-            await store.save(posts(1))
-        await cursor.execute("UNLOCK TABLES")
+    store = await opened("mariadb")
+    mariadb.execute("LOCK TABLES posts WRITE")
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await store.save(posts(1))
+    mariadb.execute("UNLOCK TABLES")
     await store.save(posts(2))
     assert {post["post_id"] for post in await scan(store, "posts")} == {2}
 
 
-async def test_mysql_tables_of_a_later_version_are_left_alone(opened, mariadb_url):
-    store = await opened("mariadb")
-    await store._select("INSERT INTO tieba_schema VALUES (99)", [])
-    with pytest.raises(StoreError, match="of version 99, this program knows 1: upgrade it"):
+@pytest.mark.parametrize(("version", "way_out"), [(99, "upgrade it"), (0, "name another database")])
+async def test_mysql_tables_of_another_version_are_left_alone(opened, mariadb, version, way_out):
+    await opened("mariadb")
+    mariadb.execute("UPDATE tieba_schema SET version = %s", (version,))
+    with pytest.raises(StoreError, match=f"of version {version}, this program knows 1: {way_out}"):
         await opened("mariadb")
 
 

@@ -104,10 +104,10 @@ class MysqlStore:
             version = await _schema_version(cursor)
             if version is None:
                 await self._create(cursor)
-            elif version > SCHEMA:
+            elif version != SCHEMA:
                 raise StoreError(
-                    f"MySQL's tables are of version {version}, this program knows {SCHEMA}: upgrade it"
-                    f" {self._place}"
+                    f"MySQL's tables are of version {version}, this program knows {SCHEMA}:"
+                    f" {'upgrade it' if version > SCHEMA else 'name another database'} {self._place}"
                 )
 
     async def save(self, records: Sequence[Storable]) -> None:
