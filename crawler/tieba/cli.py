@@ -17,7 +17,7 @@ from tieba.pages import CommentPage, ThreadPage, answer_to_json
 from tieba.pages.reading import read_any
 from tieba.pages.values import identifier
 from tieba.samples import Sample, is_sample
-from tieba.seeds import SeedError, forum_target, make_seeds, parse_seeds, thread_target
+from tieba.seeds import KEYS, SeedError, forum_target, make_seeds, parse_seeds, thread_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 _USAGE = 2  # exit status of a mistake in arguments or configuration
 _INTERRUPTED = 130
-_SEED_OPTIONS = (
-    "forum", "thread", "pages", "good", "starter", "comments", "since", "until", "update", "max_requests",
-)  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -136,7 +133,9 @@ def _add_seed_options(seed: argparse.ArgumentParser) -> None:
     seed.add_argument(
         "--forum", action="append", metavar="NAME", help="a forum's name, without 吧; repeatable"
     )
-    seed.add_argument("--thread", action="append", metavar="NUMBER", help="a thread's number; repeatable")
+    seed.add_argument(
+        "--thread", action="append", dest="threads", metavar="NUMBER", help="a thread's number; repeatable"
+    )
     seed.add_argument(
         "--pages",
         metavar="N|A-B",
@@ -225,7 +224,7 @@ def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     drop = commands.add_parser(
         "drop",
         help="remove the job: queue, seen set, dead letters, seeds",
-        description="Remove all that Redis has of the job. What is stored in MongoDB stays.",
+        description="Remove all that Redis has of the job. What is stored stays.",
         epilog="example: tieba queue drop --yes",
     )
     drop.add_argument("--yes", action="store_true", help="do not ask")
@@ -248,27 +247,24 @@ def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _seed(options: argparse.Namespace) -> int:
     from tieba import seeding
 
-    given = {name: getattr(options, name) for name in _SEED_OPTIONS if getattr(options, name) is not None}
+    given = {key: value for key in KEYS if (value := getattr(options, key, None)) is not None}
     if options.again:
         if given or options.seed:
             raise UsageError("--again takes the seeds of the last crawl: give it no others")
         print(asyncio.run(seeding.seed_again(load())))
         return 0
-    if options.seed is not None:
-        if given:
-            raise UsageError("--seed holds all there is to say: give no other options")
-        seeds = parse_seeds(options.seed)
-    else:
-        named = {"forums": "--forum", "threads": "--thread"}
-        values = {
-            {"forum": "forums", "thread": "threads"}.get(name, name): value for name, value in given.items()
-        }
-        if not values:
-            raise UsageError("say what to crawl: --forum NAME or --thread NUMBER")
-        seeds = make_seeds(values, lambda key: named.get(key, f"--{key.replace('_', '-')}"))
+    if options.seed is not None and given:
+        raise UsageError("--seed holds all there is to say: give no other options")
+    if options.seed is None and not given:
+        raise UsageError("say what to crawl: --forum NAME or --thread NUMBER")
+    seeds = make_seeds(given, _seed_option) if options.seed is None else parse_seeds(options.seed)
     for line in asyncio.run(seeding.seed(load(), seeds, abandon=options.new)):
         print(line)
     return 0
+
+
+def _seed_option(key: str) -> str:
+    return {"forums": "--forum", "threads": "--thread"}.get(key, f"--{key.replace('_', '-')}")
 
 
 def _status(options: argparse.Namespace) -> int:

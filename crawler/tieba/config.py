@@ -26,6 +26,7 @@ SCHEDULERS = ("frontier", "scrapy_redis")
 SOURCES = ("api", "web")
 API_FORMATS = ("json", "protobuf")
 STORES = ("mongodb", "mysql", "jsonl")
+INDEXED_STORES = ("mongodb", "mysql")  # which can be asked for single records, as updates do
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

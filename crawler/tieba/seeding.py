@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tieba.checks import Unusable
 from tieba.queue import opened
-from tieba.seeds import parse_seeds
+from tieba.seeds import check_seeds, parse_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,11 @@ _APART_SECONDS = 1.5  # between two crawls, so that the times of their records t
 
 
 async def seed(config: Config, seeds: Sequence[Seed], *, abandon: bool) -> list[str]:
-    """Begin a crawl or add to the running one; says what became of each seed. Raises Unusable."""
-    check(config, seeds)
+    """Begin a crawl or add to the running one; says what became of each seed.
+
+    Raises SeedError and Unusable.
+    """
+    check_seeds(seeds, config.storage)
     async with opened(config) as job:
         if abandon and await job.state() == "running":
             print("tieba seed: abandoning the running crawl; waiting for requests in work", file=sys.stderr)
@@ -35,7 +38,10 @@ async def seed(config: Config, seeds: Sequence[Seed], *, abandon: bool) -> list[
 
 
 async def seed_again(config: Config) -> str:
-    """Crawl the seeds of the last crawl again, as updates, unless a crawl is running. Raises Unusable."""
+    """Crawl the seeds of the last crawl again, as updates, unless a crawl is running.
+
+    Raises SeedError and Unusable.
+    """
     async with opened(config) as job:
         facts = await job.facts(0)
         if facts.crawl.get("state") == "running" or facts.waiting_seeds:
@@ -47,16 +53,10 @@ async def seed_again(config: Config) -> str:
         ]
         if not seeds:
             raise Unusable("there has been no crawl to repeat; begin one, e.g.: tieba seed --forum 聊天")
-        check(config, seeds)
+        check_seeds(seeds, config.storage)
         # The worker that takes them begins the crawl: were it begun here, a stop in between would lose them.
         await job.push_seeds([str(seed) for seed in seeds])
         return f"A new crawl begins with {', '.join(map(str, seeds))}"
-
-
-def check(config: Config, seeds: Sequence[Seed]) -> None:
-    """Raise Unusable for an update of what no store can look up."""
-    if any(seed.scope.update for seed in seeds) and not set(config.storage) & {"mongodb", "mysql"}:
-        raise Unusable(f"an update needs mongodb or mysql in crawler_storage, which is {config.storage[0]}")
 
 
 async def _push(job: Job, seed: Seed, *, is_new: bool) -> str:

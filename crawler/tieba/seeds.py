@@ -26,11 +26,12 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tieba.config import INDEXED_STORES
 from tieba.pages import ForumPage, Scope, Target, ThreadPage
 from tieba.pages.values import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 MAX_PAGES = 100_000
 MAX_REQUESTS = 10**9
@@ -113,6 +114,15 @@ def _seed(target: Target, scope: Scope, most: int | None) -> Seed:
     if isinstance(target, ForumPage):
         return Seed(ForumPage(target.forum, scope.first_page), scope, most)
     return Seed(target, scope.of_thread(), most)
+
+
+def check_seeds(seeds: Iterable[Seed], storage: Collection[str]) -> None:
+    """Raise SeedError for what the stores in use cannot do."""
+    if any(seed.scope.update for seed in seeds) and not set(storage) & set(INDEXED_STORES):
+        raise SeedError(
+            f"update needs a store that can look records up, {' or '.join(INDEXED_STORES)}; "
+            f"storage is {', '.join(storage)}"
+        )
 
 
 def parse_seeds(text: str) -> list[Seed]:

@@ -101,3 +101,20 @@ def test_help_has_an_example(tieba, command):
     run = tieba(*command, "--help")
     assert run.returncode == 0
     assert "example: tieba" in run.stdout
+
+
+def test_an_update_of_files_is_refused_before_anything_is_queued(environment):
+    environment["TIEBA_STORAGE"] = "jsonl"
+    for command in (["tieba", "seed", "--forum=x"], ["scrapy", "crawl", "tieba", "-a", "forum=x"]):
+        update = ["--update"] if command[0] == "tieba" else ["-a", "update=true"]
+        run = subprocess.run(
+            [program(command[0]), *command[1:], *update],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert run.returncode == 2
+        assert "update needs a store that can look records up" in run.stderr
+        assert "Traceback" not in run.stderr

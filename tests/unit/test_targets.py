@@ -13,9 +13,7 @@ DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
 @pytest.mark.parametrize(
     "fetch",
     [
-        Fetch(
-            ForumPage("聊天", 3), Scope(first_page=3, last_page=7, good=True, since=DAY), after=1_700_000_000
-        ),
+        Fetch(ForumPage("聊天", 3), Scope(first_page=3, last_page=7, good=True, since=DAY)),
         Fetch(ThreadPage(7), Scope(starter=True, comments=False, until=DAY), Listed(12, DAY)),
         Fetch(ThreadPage(7, 2), Scope(update=True), Listed(None, None), after=70),
         Fetch(ThreadComments(7, 2)),

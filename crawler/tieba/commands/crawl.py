@@ -16,7 +16,7 @@ from frontier.connection import cancel
 from tieba.checks import Unusable, check_servers
 from tieba.cluster import Cluster
 from tieba.heartbeat import Pulse
-from tieba.seeds import SeedError, make_seeds
+from tieba.seeds import SeedError, check_seeds, make_seeds
 
 if TYPE_CHECKING:
     import argparse
@@ -43,6 +43,7 @@ class Command(CrawlCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         """Check what can be checked before Scrapy starts, and logs."""
         super().process_options(args, opts)
+        assert self.settings is not None  # noqa: S101 - set by Scrapy, for mypy
         if opts.wait and (opts.spargs or len(args) != 1):
             _exit(
                 2,
@@ -51,10 +52,9 @@ class Command(CrawlCommand):
         if args == ["tieba"]:
             try:
                 if opts.spargs:
-                    make_seeds(opts.spargs)
+                    check_seeds(make_seeds(opts.spargs), self.settings["TIEBA_CONFIG"].storage)
             except SeedError as error:
                 _exit(2, str(error))
-        assert self.settings is not None  # noqa: S101 - set by Scrapy, for mypy
         loop = (
             asyncio.new_event_loop()
         )  # not asyncio.run(), which would take away the loop that Scrapy has set

@@ -35,7 +35,8 @@ def follow_ups(
     The first page of anything asks for its other pages at once, so that workers share them. Every page
     that has a successor asks for it too: lists and threads grow while they are crawled, and deduplication
     drops the rest. The length of a page says nothing, since pages in the middle of a list can be short.
-    Updates go from page to page instead, since each has to know where the one before ended.
+    Updates go from page to page instead: a page of floors or comments has to know where the one before ended,
+    and the end of a list is judged once all of it is stored.
 
     `unchanged` threads of a list page are not fetched again.
     """

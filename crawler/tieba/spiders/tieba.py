@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scrapy_redis.spiders import RedisSpider
 
 from tieba.cluster import Cluster
-from tieba.pages import Fetch, Outcome, ThreadPage, extents, follow_ups
+from tieba.pages import Fetch, Outcome, ThreadPage, extents, follow_ups, wanted_records
 from tieba.records import Presence, Thread, Visit
 from tieba.requests import fetch_of, make_request, source_of
-from tieba.seeds import Seed, SeedError, make_seeds, parse_seeds
+from tieba.seeds import Seed, SeedError, check_seeds, make_seeds, parse_seeds
 from tieba.settling import settler_of
 from tieba.updating import unchanged_threads, vanished_threads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from scrapy import Request
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
     from tieba.pages import Answer
-    from tieba.records import Record, Storable
-
-_CUT_TITLE = 30  # characters, to which web lists cut the beginning of a text without a title
+    from tieba.records import Storable
 
 
 class TiebaSpider(RedisSpider):  # type: ignore[misc]
@@ -62,9 +59,10 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
 
     def make_request_from_data(self, data: bytes | str) -> list[Request]:
         """Turn an entry of start_urls into its first requests; raises SeedError."""
+        seeds = self.seeds_of(data)
+        check_seeds(seeds, self.cluster.config.storage)
         return [
-            make_request(Fetch(seed.target, seed.scope), self.cluster.config, is_seed=True)
-            for seed in self.seeds_of(data)
+            make_request(Fetch(seed.target, seed.scope), self.cluster.config, is_seed=True) for seed in seeds
         ]
 
     @staticmethod
@@ -93,7 +91,7 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         if isinstance(fetch.target, ThreadPage):
             for told in self._thread_is_there(fetch, fetch.target, answer):
                 yield told
-        for record in _wanted(fetch, answer):
+        for record in wanted_records(fetch, answer):
             yield record
         if answer.outcome is not Outcome.OK:
             return
@@ -123,26 +121,3 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
             last_reply_at=listed.last_reply_at if listed else None,
         )
         return presence, visit
-
-
-def _wanted(fetch: Fetch, answer: Answer) -> Sequence[Record]:
-    """Leave out floors and comments that were not written within the scope's time, or are not wanted.
-
-    Titles that a list has cut are left out, too: the thread's own page has the whole.
-    """
-    scope = fetch.scope
-    return dataclasses.replace(
-        answer,
-        threads=tuple(
-            dataclasses.replace(thread, title=None) if _is_cut(thread.title or "") else thread
-            for thread in answer.threads
-        ),
-        posts=tuple(post for post in answer.posts if scope.is_within(post.created_at)),
-        comments=tuple(
-            comment for comment in answer.comments if scope.comments and scope.is_within(comment.created_at)
-        ),
-    ).records()
-
-
-def _is_cut(title: str) -> bool:
-    return title.endswith("...") or len(title) == _CUT_TITLE
