@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from tieba.cluster import Cluster
     from tieba.pages import Answer, Source
-    from tieba.records import Thread
-    from tieba.storage import Known
+    from tieba.records import Thread, Visit
 
 # The clocks of Redis and the store may differ by a little; two crawls are further apart than this.
 CLOCK_MARGIN = timedelta(seconds=1)
@@ -28,12 +27,12 @@ async def unchanged_threads(cluster: Cluster, fetch: Fetch, answer: Answer) -> s
     if not (is_list and fetch.scope.update):
         return set()
     threads = {thread.thread_id: thread for thread in answer.threads}
-    known = await cluster.ask_store(lambda: cluster.store.known_threads(threads))
-    crawls = {visit.crawl_id for visit in known.values() if visit.crawl_id is not None}
+    visits = await cluster.ask_store(lambda: cluster.store.visits(threads))
+    crawls = {visit.crawl_id for visit in visits.values() if visit.crawl_id is not None}
     finished = await cluster.ask_store(lambda: cluster.store.finished_crawls(crawls))
     return {
         thread_id
-        for thread_id, visit in known.items()
+        for thread_id, visit in visits.items()
         if visit.crawl_id in finished and _is_unchanged(threads[thread_id], visit, fetch)
     }
 
@@ -70,7 +69,7 @@ async def _beginning(cluster: Cluster) -> datetime:
     return datetime.fromtimestamp(started_at, tz=timezone.utc) - CLOCK_MARGIN
 
 
-def _is_unchanged(thread: Thread, visit: Known, fetch: Fetch) -> bool:
+def _is_unchanged(thread: Thread, visit: Visit, fetch: Fetch) -> bool:
     """Tell whether a list shows a thread as it did when it was fetched, and as much of it was.
 
     Where a web page gives a day without its hour, the number of replies has to do: it never falls.

@@ -26,7 +26,7 @@ from tests.conftest import (
 )
 from tests.integration.commands import crawl, tieba, wait_for
 from tieba.records import Comment, Crawl, Extent, Forum, Post, Presence, Thread, User, Visit
-from tieba.storage import ForumTotals, Known, Query, StoreError, StoreUnavailable
+from tieba.storage import ForumTotals, Query, StoreError, StoreUnavailable
 from tieba.storage.jsonl import JsonlStore
 from tieba.storage.mongodb import MongoStore
 from tieba.storage.mysql import MysqlStore
@@ -248,16 +248,14 @@ async def test_a_visit_is_remembered_and_creates_no_thread(indexed):
     await indexed.save([visit])
     assert await scan(indexed, "threads") == []
     await indexed.save([visit, THREAD, Thread(thread_id=8)])
-    known = Known(crawl_id="a", scope="starter=True", reply_count=3, last_reply_at=NOON)
-    assert await indexed.known_threads([6, 7, 8]) == {7: known}
+    assert await indexed.visits([6, 7, 8]) == {7: visit}
     before = await scan(indexed, "threads")
-    await indexed.save([Visit(thread_id=7, crawl_id="b")])  # what is not known overwrites, too
-    assert await indexed.known_threads([7]) == {
-        7: Known(crawl_id="b", scope="", reply_count=None, last_reply_at=None)
-    }
+    later = Visit(thread_id=7, crawl_id="b")
+    await indexed.save([later])  # what is not known overwrites, too
+    assert await indexed.visits([7]) == {7: later}
     await indexed.save([Visit(thread_id=7, crawl_id=None)])
-    assert await indexed.known_threads([7]) == {}
-    assert await indexed.known_threads([]) == {}
+    assert await indexed.visits([7]) == {}
+    assert await indexed.visits([]) == {}
     assert await scan(indexed, "threads") == before
 
 
@@ -289,7 +287,7 @@ async def test_threads_of_a_forum_that_were_not_seen_since(indexed):
 async def test_files_cannot_be_asked_for_single_records(opened):
     store = await opened("jsonl")
     for call in (
-        store.known_threads([7]),
+        store.visits([7]),
         store.finished_crawls(["a"]),
         store.unseen_threads(1, NOON),
     ):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from datetime import datetime
 
-    from tieba.records import Storable
+    from tieba.records import Storable, Visit
 
     Document = dict[
         str, Any
@@ -37,16 +37,6 @@ class Query:
     created_since: datetime | None = None
     created_until: datetime | None = None  # before it
     seen_since: datetime | None = None  # last_seen, from it on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What a store has of the last visit of a thread: the fields of `tieba.records.Visit`."""
-
-    crawl_id: str | None
-    scope: str | None
-    reply_count: int | None
-    last_reply_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +79,8 @@ class Store(Protocol):
     def scan(self, query: Query) -> AsyncIterator[Document]:
         """Give the records that fit, by key; posts by thread, floor, key; comments by thread, post, key."""
 
-    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
-        """Tell when these threads were last fetched; threads without a visit are left out."""
+    async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
+        """Give the last visit of each of these threads that has one."""
 
     async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
         """Tell which of these crawls have `finished_at`."""

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import NoReturn
 
-    from tieba.records import Storable
-    from tieba.storage import Document, ForumTotals, Known, Query
+    from tieba.records import Storable, Visit
+    from tieba.storage import Document, ForumTotals, Query
     from tieba.storage.merging import Merged
 
 _FILE_BYTES = 64 * 1024 * 1024  # before it is compressed, to about a tenth
@@ -88,7 +88,7 @@ class JsonlStore:
                 for document in batch:
                     yield document
 
-    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
+    async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
         """Refuse: see `_refuse`."""
         self._refuse()
 

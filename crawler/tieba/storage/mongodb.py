@@ -12,8 +12,8 @@ from bson.errors import BSONError
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, UpdateMany, UpdateOne
 from pymongo import errors as mongo_errors
 
-from tieba.records import RECORD_TYPES, STORED_TYPES
-from tieba.storage import ForumTotals, Known, StoreError, StoreUnavailable
+from tieba.records import RECORD_TYPES, STORED_TYPES, Visit
+from tieba.storage import ForumTotals, StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
 from tieba.storage.merging import merge
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pymongo.asynchronous.cursor import AsyncCursor
     from pymongo.asynchronous.database import AsyncDatabase
 
-    from tieba.records import Storable, Visit
+    from tieba.records import Storable
     from tieba.storage import Document, Query
     from tieba.storage.merging import Merged
 
@@ -116,15 +116,16 @@ class MongoStore:
         except mongo_errors.PyMongoError as error:
             raise self._translated(error) from error
 
-    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
-        """Tell when these threads were last fetched."""
+    async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
+        """Give the last visit of each of these threads that has one."""
         found = self.database["threads"].find(
             {"_id": {"$in": list(thread_ids)}, "fetched_in": {"$gt": ""}},
             ["fetched_in", "fetched_scope", "fetched_reply_count", "fetched_last_reply_at"],
         )
         try:
             return {
-                document["_id"]: Known(
+                document["_id"]: Visit(
+                    thread_id=document["_id"],
                     crawl_id=document["fetched_in"],
                     scope=document["fetched_scope"],
                     reply_count=document["fetched_reply_count"],

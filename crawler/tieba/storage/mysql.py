@@ -17,8 +17,8 @@ import pymysql
 from pymysql.constants import CR, ER
 from pymysql.converters import escape_item
 
-from tieba.records import RECORD_TYPES
-from tieba.storage import ForumTotals, Known, StoreError, StoreUnavailable
+from tieba.records import RECORD_TYPES, Visit
+from tieba.storage import ForumTotals, StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
 from tieba.storage.merging import merge
 from tieba.storage.tables import SEEN, TABLES, USER_KEY, VISITED, select, select_totals, sql_key
@@ -26,7 +26,7 @@ from tieba.storage.tables import SEEN, TABLES, USER_KEY, VISITED, select, select
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 
-    from tieba.records import Extent, Storable, Visit
+    from tieba.records import Extent, Storable
     from tieba.storage import Document, Query
     from tieba.storage.merging import Merged
     from tieba.storage.tables import Table
@@ -136,16 +136,22 @@ class MysqlStore:
                 for row in rows:
                     yield table.document([_aware(value) for value in row])
 
-    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
-        """Tell when these threads were last fetched."""
+    async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
+        """Give the last visit of each of these threads that has one."""
         rows = await self._select(
             "SELECT thread_id, fetched_in, fetched_scope, fetched_reply_count, fetched_last_reply_at"
             " FROM threads WHERE fetched_in IS NOT NULL AND thread_id IN ?",
             [list(thread_ids)],
         )
         return {
-            row[0]: Known(crawl_id=row[1], scope=row[2], reply_count=row[3], last_reply_at=_aware(row[4]))
-            for row in rows
+            thread_id: Visit(
+                thread_id=thread_id,
+                crawl_id=crawl_id,
+                scope=scope,
+                reply_count=replies,
+                last_reply_at=_aware(at),
+            )
+            for thread_id, crawl_id, scope, replies, at in rows
         }
 
     async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:

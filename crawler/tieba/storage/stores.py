@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tieba.config import Config
-    from tieba.records import Storable
-    from tieba.storage import Document, ForumTotals, Known, Query, Store
+    from tieba.records import Storable, Visit
+    from tieba.storage import Document, ForumTotals, Query, Store
 
 
 def make_store(config: Config) -> Store:
@@ -74,9 +74,9 @@ class StoreGroup:
         """Give the records of the first store."""
         return self._first.scan(query)
 
-    async def known_threads(self, thread_ids: Collection[int]) -> Mapping[int, Known]:
+    async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
         """Ask the first store."""
-        return await self._first.known_threads(thread_ids)
+        return await self._first.visits(thread_ids)
 
     async def finished_crawls(self, crawl_ids: Collection[str]) -> set[str]:
         """Ask the first store."""
