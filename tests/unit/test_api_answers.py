@@ -284,8 +284,17 @@ def test_answer_to_another_question_is_unknown(payload, target, encode):
 @both_forms
 def test_thread_without_a_title_is_called_by_its_first_words(encode):
     words = [{"type": 0, "text": "一" * 29 + "\n二三"}]
-    listed = {"id": 7, "title": "", "abstract": words, "first_post_content": words}
-    assert read(forum_answer(listed), encode).threads[0].title == "一" * 29
+    short = [{"type": 0, "text": "一" * 30}]
+    answer = read(
+        forum_answer(
+            {"id": 7, "title": "", "abstract": words, "first_post_content": words},
+            {"id": 8, "title": "", "abstract": short, "first_post_content": short},
+            {"id": 9, "title": "题" * 30, "abstract": words, "first_post_content": words},
+        ),
+        encode,
+    )
+    assert [thread.title for thread in answer.threads] == ["一" * 29, "一" * 30, "题" * 30]
+    assert answer.cut_titles == {7}
     floor = {"id": 70, "floor": 1, "content": words}
     assert read(thread_answer(floor, title=""), encode).thread.title == "一" * 29
     assert read(thread_answer({**floor, "floor": 31}, title=""), encode).thread.title is None

@@ -99,6 +99,25 @@ def test_the_time_of_the_last_reply_is_known_only_of_the_last_day(shown, at, exp
     assert last == (expected and datetime.fromisoformat(expected))
 
 
+@pytest.mark.parametrize(
+    ("title", "abstract", "is_cut"),
+    [
+        ("一" * 30, "\n  " + "一" * 31, True),
+        ("一  " * 10, "一 " * 11, True),
+        ("一" * 30, "一" * 30, False),
+        ("一" * 30, "二" * 31, False),
+        ("一" * 29, "一" * 31, False),
+        ("分享自...", "分享自...一", False),
+    ],
+    ids=["cut", "cut between spaces", "the whole text", "a title of its own", "short", "dots of its own"],
+)
+def test_a_title_is_cut_where_the_text_begins_with_it_and_goes_on(title, abstract, is_cut):
+    body = page(entry(8, reply=f'<div class="threadlist_abs ">{abstract}</div>'), entry(9))
+    answer = read(body.replace("题 8 &amp; 完".encode(), title.encode()))
+    assert answer.threads[0].title == title
+    assert answer.cut_titles == ({8} if is_cut else frozenset())
+
+
 def test_what_is_no_thread_and_who_has_no_name():
     promoted, repeated = entry(1), entry("本吧招募")
     answer = read(

@@ -19,6 +19,7 @@ from tieba.pages.targets import (
     target_from_list,
     target_to_list,
 )
+from tieba.pages.wanted import wanted_records
 
 __all__ = [
     "Answer",
@@ -41,4 +42,5 @@ __all__ = [
     "oldest_reply",
     "target_from_list",
     "target_to_list",
+    "wanted_records",
 ]

@@ -54,6 +54,8 @@ class Answer:
     posts: tuple[Post, ...] = ()
     comments: tuple[Comment, ...] = ()
     users: tuple[User, ...] = ()
+    # Of lists: the threads whose title is only how their text begins; their own pages have the whole.
+    cut_titles: frozenset[int] = frozenset()
     # Of ThreadComments: how many comments each floor has, by post id.
     comment_counts: Mapping[int, int] = field(default_factory=dict)
     error: str | None = None

@@ -55,15 +55,19 @@ def _read_forum(payload: dict[str, Any]) -> Answer:
     users = Users(payload)
     forum = _forum(payload)
     threads = {}
+    cut_titles = set()
     for row in rows(payload.get("thread_list")):
         thread_id = identifier(row.get("tid")) or identifier(row.get("id"))
         if thread_id is None or thread_id == _PROMOTION_ID:
             continue
         author = users.author(row)
+        title, is_cut = _title(row, row.get("first_post_content") or row.get("abstract"))
+        if is_cut:
+            cut_titles.add(thread_id)
         threads[thread_id] = Thread(
             thread_id=thread_id,
             forum_id=identifier(row.get("fid")) or (forum.forum_id if forum else None),
-            title=text(row.get("title")) or _opening(row.get("first_post_content") or row.get("abstract")),
+            title=title,
             author_id=author.user_id,
             author_name=author.name,
             reply_count=integer(row.get("reply_num")),
@@ -81,6 +85,7 @@ def _read_forum(payload: dict[str, Any]) -> Answer:
         page=page,
         has_more=has_more,
         threads=tuple(threads.values()),
+        cut_titles=frozenset(cut_titles),
         users=users.seen(),
     )
 
@@ -98,7 +103,7 @@ def _read_thread(payload: dict[str, Any]) -> Answer:
     thread = Thread(
         thread_id=thread_id,
         forum_id=forum_id,
-        title=text(row.get("title")) or _opening(first),
+        title=_title(row, first)[0],
         author_id=author.user_id,
         author_name=author.name,
         # Counts floor 1 here, unlike in lists; what pages show is one less.
@@ -206,7 +211,10 @@ def _page(payload: dict[str, Any]) -> tuple[Page, bool]:
     return Page(number, identifier(row.get("total_page"))), bool(flag(row.get("has_more")))
 
 
-def _opening(fragments: Any) -> str | None:
-    """Give what stands for the title of a thread without one: the beginning of its text."""
-    words, _ = content(fragments)
-    return " ".join((words or "").split())[:_TITLE_LENGTH].rstrip() or None
+def _title(row: dict[str, Any], opening: Any) -> tuple[str | None, bool]:
+    """Give a thread's title, and whether it is cut: of one without, how its text begins stands for it."""
+    title = text(row.get("title"))
+    if title:
+        return title, False
+    words = " ".join((content(opening)[0] or "").split())
+    return words[:_TITLE_LENGTH].rstrip() or None, len(words) > _TITLE_LENGTH

@@ -34,6 +34,7 @@ _PART = {
     "tb_icon_author": "author",
     "is_show_create_time": "created",
     "j_reply_data": "replied",
+    "threadlist_abs": "abstract",
     "icon-top": "top",
     "icon-good": "good",
 }
@@ -44,10 +45,12 @@ _PARTS = ", ".join(
         ".tb_icon_author",
         ".is_show_create_time",
         ".j_reply_data",
+        ".threadlist_abs",
         "i.icon-top",
         "i.icon-good",
     ]
 )
+_TITLE_LENGTH = 30  # characters, to which lists cut the text of a thread without a title
 _PROMOTION_ID = 1  # the "thread" by which a forum looks for moderators
 _AUTHOR_TITLE = re.compile(r"主题作者\s{0,9}[:：]\s{0,9}(.+)", re.DOTALL)
 _THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
@@ -86,10 +89,13 @@ def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: date
     at = markup.made_at(body) or at
     users = Users()
     threads: dict[int, Thread] = {}
+    cut_titles = set()
     for entry in _entries(page):
         thread = _thread(entry, forum.forum_id if forum else None, users, at)
         if thread is not None:
             threads.setdefault(thread.thread_id, thread)
+            if _is_cut(thread.title or "", entry.get("abstract")):
+                cut_titles.add(thread.thread_id)
     shown, has_more = _page(page, number)
     return Answer(
         outcome=Outcome.OK,
@@ -98,6 +104,7 @@ def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: date
         page=shown,
         has_more=has_more,
         threads=tuple(threads.values()),
+        cut_titles=frozenset(cut_titles),
         users=users.seen(),
     )
 
@@ -158,6 +165,14 @@ def _thread(
         created_at=_clock(entry.get("created"), at),
         last_reply_at=_clock(entry.get("replied"), at),
     )
+
+
+def _is_cut(title: str, abstract: _Part | None) -> bool:
+    """Tell whether a title is as long as lists allow, and the text below it begins with it and goes on."""
+    if len(title) != _TITLE_LENGTH or abstract is None:
+        return False
+    beginning, words = ("".join(words.split()) for words in (title, abstract.node.text()))
+    return words.startswith(beginning) and words != beginning
 
 
 def _clock(part: _Part | None, at: datetime | None) -> datetime | None:
