@@ -141,11 +141,11 @@ def _why(row: Report, seeds: Sequence[Report], made: int) -> list[str]:
             why.append("only good threads were asked for")
         if made >= seed.get("max_requests", made + 1):
             why.append(f"the crawl ended at max_requests {seed['max_requests']}")
-    if row["left_out"]:
+    if row["not_fetched"]:
         dated = any("since" in seed for seed in seeds)
         reason = "no reply since the day that was asked for, or " if dated else ""
         why.append(
-            f"{row['left_out']} threads were listed and not fetched: {reason}their requests failed or wait"
+            f"{row['not_fetched']} threads were listed and not fetched: {reason}their requests failed or wait"
         )
     if row["claimed"] is None:
         why.append("the site told nothing of this forum")
@@ -236,7 +236,7 @@ def _stored_table(report: Report) -> Table:
 
 def _forums_table(forums: Sequence[Report]) -> Table:
     table = Table("threads", box=None, pad_edge=False)
-    columns = ("claimed", "listed", "fetched", "unchanged", "left_out", "gone", "failed")
+    columns = ("claimed", "listed", "fetched", "unchanged", "not_fetched", "gone", "failed")
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right")
     for forum in forums:

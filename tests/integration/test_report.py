@@ -251,7 +251,7 @@ def test_threads_of_a_forum_are_told_apart_by_what_was_done_with_them(save_truth
         "listed": total,
         "fetched": len(fetched),
         "unchanged": 0,
-        "left_out": 2,
+        "not_fetched": 2,
         "gone": len(gone),
         "failed": 0,
     }

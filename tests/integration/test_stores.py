@@ -301,15 +301,15 @@ async def test_totals_count_what_a_crawl_did_with_the_threads_of_a_forum(store):
     await store.save([presence(gone=True, key=key) for key in (5, 6)])
     marks = [thread["deleted_at"] for thread in await scan(store, "threads")]
     since = max(mark for mark in marks if mark) + timedelta(milliseconds=1)
-    nothing = ForumTotals(1, listed=0, fetched=0, unchanged=0, left_out=0, gone=0)
+    nothing = ForumTotals(1, listed=0, fetched=0, unchanged=0, not_fetched=0, gone=0)
     assert await store.totals(since) == [nothing]
     await asyncio.sleep(0.01)
     await store.save([Thread(thread_id=key, forum_id=1) for key in (1, 2, 3, 4, 5)])
     await store.save([Visit(thread_id=1, crawl_id="b"), Visit(thread_id=3, crawl_id="b")])
     await store.save([presence(gone=True, key=7), Thread(thread_id=9, forum_id=2)])
     assert await store.totals(since) == [
-        ForumTotals(1, listed=5, fetched=2, unchanged=1, left_out=1, gone=2),
-        ForumTotals(2, listed=1, fetched=0, unchanged=0, left_out=1, gone=0),
+        ForumTotals(1, listed=5, fetched=2, unchanged=1, not_fetched=1, gone=2),
+        ForumTotals(2, listed=1, fetched=0, unchanged=0, not_fetched=1, gone=0),
     ]
 
 

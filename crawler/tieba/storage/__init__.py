@@ -44,14 +44,15 @@ class ForumTotals:
     """What a crawl did with the threads of a forum.
 
     It saw some in lists, or by their own pages. Those that are there it fetched, left alone as unchanged
-    since an earlier crawl fetched them, or left out; others are gone, some of which no list shows any more.
+    since an earlier crawl fetched them, or did not fetch; others are gone, some of which no list shows any
+    more.
     """
 
     forum_id: int
     listed: int
     fetched: int
     unchanged: int
-    left_out: int
+    not_fetched: int
     gone: int
 
 

@@ -163,7 +163,7 @@ class MongoStore:
                 "unchanged": {
                     "$and": [{"$not": is_gone}, is_seen, was_fetched, {"$lt": ["$fetched_at", since]}]
                 },
-                "left_out": {"$and": [{"$not": is_gone}, is_seen, {"$not": was_fetched}]},
+                "not_fetched": {"$and": [{"$not": is_gone}, is_seen, {"$not": was_fetched}]},
                 "gone": {"$and": [is_gone, {"$or": [is_seen, {"$gte": ["$deleted_at", since]}]}]},
             }.items()
         }
