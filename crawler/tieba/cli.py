@@ -131,7 +131,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_seed_options(seed: argparse.ArgumentParser) -> None:
     seed.add_argument(
-        "--forum", action="append", metavar="NAME", help="a forum's name, without 吧; repeatable"
+        "--forum",
+        action="append",
+        dest="forums",
+        metavar="NAME",
+        help="a forum's name, without 吧; repeatable",
     )
     seed.add_argument(
         "--thread", action="append", dest="threads", metavar="NUMBER", help="a thread's number; repeatable"
@@ -301,20 +305,19 @@ def _parse(options: argparse.Namespace) -> int:
         body = sys.stdin.buffer.read() if options.file == "-" else Path(options.file).read_bytes()
     except OSError as error:
         raise UsageError(f"{options.file}: {error.strerror}; give the file of a saved answer") from None
-    sample = Sample(body=body, status=200, headers={})
+    sample = Sample(Received(body))
     if is_sample(body):
         try:
             sample = Sample.from_bytes(body)
         except ValueError as error:
             raise UsageError(f"{options.file}: {error}; give an answer as `curl -i` prints it") from None
-    answer = read_any(
-        sample.body,
-        target=sample.target,
-        status=options.status or sample.status,
-        url=options.url or sample.url,
-        headers={**sample.headers, **headers},
-        at=sample.at,
+    received = dataclasses.replace(
+        sample.received,
+        status=options.status or sample.received.status,
+        url=options.url or sample.received.url,
+        headers={**sample.received.headers, **headers},
     )
+    answer = read_any(received, sample.target)
     print(json.dumps(answer_to_json(answer), ensure_ascii=False))
     return 0
 
