@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, get_args, get_origin, get_type_hints
 
 from tieba.records import RECORD_TYPES
+from tieba.storage import SEEN
 
 if TYPE_CHECKING:
     from tieba.records import Record
@@ -39,7 +40,7 @@ def _columns(record: type[Record]) -> tuple[Column, ...]:
         hint = hints[field.name]
         value = next((part for part in get_args(hint) if part is not type(None)), hint)
         columns.append(Column(field.name, Kind(get_origin(value) or value)))
-    return (*columns, *(Column(name, Kind.TIME) for name in ("first_seen", "last_seen", "deleted_at")))
+    return (*columns, *(Column(name, Kind.TIME) for name in SEEN))
 
 
 COLLECTIONS = {record.collection: _columns(record) for record in RECORD_TYPES}

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
     from tieba.records import Storable, Visit
 
-    Document = dict[
-        str, Any
-    ]  # a record's fields, and first_seen, last_seen, deleted_at; times are aware, in UTC
+    Document = dict[str, Any]  # a record's fields, and SEEN; times are aware, in UTC
+
+SEEN = ("first_seen", "last_seen", "deleted_at")  # times of the store, in every document
+# The fields, before its key, by which a record follows another one when it is read.
+ORDER = {"posts": ("thread_id", "floor"), "comments": ("thread_id", "post_id")}
 
 
 class StoreError(Exception):
@@ -60,7 +62,7 @@ class Store(Protocol):
     """Upserts records, and gives them back.
 
     The same records twice change nothing but `last_seen`. A field that is None keeps its stored value.
-    Every record has `first_seen`, `last_seen` and `deleted_at`. `Presence` and `Extent` set `deleted_at` (the
+    Every record has the times SEEN. `Presence` and `Extent` set `deleted_at` (the
     first mark stays) and are no sightings then; `Presence` clears it, and so does every sighting of a post or
     comment. `Visit` touches a thread's fetched_* fields alone. Methods raise StoreError or StoreUnavailable.
     """
@@ -78,7 +80,7 @@ class Store(Protocol):
         """Give the number of stored records of every collection of RECORD_TYPES, maybe from metadata."""
 
     def scan(self, query: Query) -> AsyncIterator[Document]:
-        """Give the records that fit, by key; posts by thread, floor, key; comments by thread, post, key."""
+        """Give the records that fit, by the fields of ORDER, then by key."""
 
     async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
         """Give the last visit of each of these threads that has one."""

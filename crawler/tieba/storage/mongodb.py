@@ -13,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, UpdateM
 from pymongo import errors as mongo_errors
 
 from tieba.records import RECORD_TYPES, STORED_TYPES, Visit
-from tieba.storage import ForumTotals, StoreError, StoreUnavailable
+from tieba.storage import ORDER, SEEN, ForumTotals, StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
 from tieba.storage.merging import merge
 
@@ -40,11 +40,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("post_id", ASCENDING)]),
     ],
 }
-_ORDERS = {"posts": ("thread_id", "floor", "_id"), "comments": ("thread_id", "post_id", "_id")}
-_FIELDS = {
-    kind.collection: (*(field.name for field in fields(kind)), "first_seen", "last_seen", "deleted_at")
-    for kind in STORED_TYPES
-}
+_FIELDS = {kind.collection: (*(field.name for field in fields(kind)), *SEEN) for kind in STORED_TYPES}
 _DUPLICATE_KEY = 11000  # two workers inserted the same record at once; the second try finds it
 _DUPLICATE_KEY_TRIES = 5
 _AUTHENTICATION_CODES = {13, 18}
@@ -105,7 +101,7 @@ class MongoStore:
         condition = _condition(query)
         fields = _FIELDS[query.collection]
         try:
-            if query.forum_id is None or query.collection not in _ORDERS:
+            if query.forum_id is None or query.collection not in ORDER:
                 async for document in self._find(query.collection, condition):
                     yield {name: document.get(name) for name in fields}
                 return
@@ -183,7 +179,7 @@ class MongoStore:
         await self._client.close()
 
     def _find(self, name: str, condition: Document) -> AsyncCursor[Document]:
-        order = [(field, ASCENDING) for field in _ORDERS.get(name, ("_id",))]
+        order = [(field, ASCENDING) for field in (*ORDER.get(name, ()), "_id")]
         return self.database[name].find(condition, sort=order, allow_disk_use=True)
 
     async def _threads_of(self, forum_id: int, thread_id: int | None) -> AsyncIterator[list[int]]:
@@ -275,9 +271,7 @@ def _updates(merged: Merged, now: datetime) -> dict[str, list[Update]]:
     for name, keys in merged.gone.items():
         for key, key_field in keys.items():
             # A pipeline, since the values depend on those before: the first mark stays.
-            first = {
-                field: {"$ifNull": [f"${field}", now]} for field in ("first_seen", "last_seen", "deleted_at")
-            }
+            first = {field: {"$ifNull": [f"${field}", now]} for field in SEEN}
             updates[name].append(
                 UpdateOne({"_id": key}, [{"$set": {key_field: {"$literal": key}, **first}}], upsert=True)
             )
@@ -310,7 +304,7 @@ def _extents(merged: Merged, now: datetime) -> dict[str, list[Update]]:
 
 def _condition(query: Query) -> Document:
     condition: Document = {}
-    if query.forum_id is not None and query.collection not in _ORDERS:
+    if query.forum_id is not None and query.collection not in ORDER:
         condition["forum_id"] = query.forum_id
     if query.thread_id is not None:
         condition["thread_id"] = query.thread_id

@@ -18,10 +18,10 @@ from pymysql.constants import CR, ER
 from pymysql.converters import escape_item
 
 from tieba.records import RECORD_TYPES, Visit
-from tieba.storage import ForumTotals, StoreError, StoreUnavailable
+from tieba.storage import SEEN, ForumTotals, StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
 from tieba.storage.merging import merge
-from tieba.storage.tables import SEEN, TABLES, USER_KEY, VISITED, select, select_totals, sql_key
+from tieba.storage.tables import TABLES, USER_KEY, VISITED, select, select_totals, sql_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
@@ -40,6 +40,7 @@ _TYPES = {  # of columns, by the type of the record's field
     "tuple[str, ...]": "JSON",
 }
 _KEY_TYPES = {"crawl_id": "VARCHAR(255)", USER_KEY: "VARBINARY(200)"}
+_SEEN_TYPES = ("DATETIME(3) NOT NULL", "DATETIME(3) NOT NULL", "DATETIME(3)")
 _VISITED_TYPES = ("DATETIME(3)", "VARCHAR(255)", "TEXT", "BIGINT", "DATETIME(3)")
 _INDEXES = {
     "threads": ("(forum_id, last_reply_at)",),
@@ -334,11 +335,7 @@ def _schema() -> Iterator[str]:
         kinds = {name: _TYPES[kind.partition(" |")[0]] for name, kind in table.fields.items()}
         columns = [f"{table.key} {_KEY_TYPES.get(table.key, 'BIGINT')} NOT NULL PRIMARY KEY"]
         columns += [f"{name} {kind}" for name, kind in kinds.items() if name != table.key]
-        columns += [
-            "first_seen DATETIME(3) NOT NULL",
-            "last_seen DATETIME(3) NOT NULL",
-            "deleted_at DATETIME(3)",
-        ]
+        columns += [f"{name} {kind}" for name, kind in zip(SEEN, _SEEN_TYPES, strict=True)]
         if table.name == "threads":
             columns += [f"{name} {kind}" for name, kind in zip(VISITED, _VISITED_TYPES, strict=True)]
         columns += [f"INDEX {index}" for index in _INDEXES.get(table.name, ())]

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tieba.records import STORED_TYPES
-from tieba.storage import ForumTotals, StoreError
+from tieba.storage import SEEN, ForumTotals, StoreError
 from tieba.storage.merging import SHOWN_IS_THERE
-from tieba.storage.tables import SEEN, TABLES, VISITED, select, select_totals
+from tieba.storage.tables import TABLES, VISITED, select, select_totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from tieba.records import STORED_TYPES, User
+from tieba.storage import ORDER, SEEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
     from tieba.storage import Document, Query
     from tieba.storage.merging import Key
 
-SEEN = ("first_seen", "last_seen", "deleted_at")
 VISITED = ("fetched_at", "fetched_in", "fetched_scope", "fetched_reply_count", "fetched_last_reply_at")
 USER_KEY = "user_key"
 _USER_KEY_LENGTH = 200  # bytes; a portrait has some 40
-_PARENTS = {"posts": ("thread_id", "floor"), "comments": ("thread_id", "post_id")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Table:
     @property
     def order(self) -> tuple[str, ...]:
         """The columns by which `Store.scan` gives the records."""
-        return (*_PARENTS.get(self.name, ()), self.key)
+        return (*ORDER.get(self.name, ()), self.key)
 
     def row(self, key: Key, fields: Mapping[str, Any]) -> list[Any]:
         """Give the values of the key, where it is no field, and of all fields."""
@@ -91,7 +90,7 @@ def select(query: Query) -> tuple[str, list[int | datetime]]:
     conditions = []
     parameters: list[int | datetime] = []
     if query.forum_id is not None:
-        if table.name in _PARENTS:
+        if table.name in ORDER:
             source += " JOIN threads AS t ON t.thread_id = r.thread_id"
             conditions.append("t.forum_id = ?")
         else:
