@@ -34,7 +34,7 @@ def test_the_readmes_variables_exist_with_the_defaults_they_name(readme):
     for name, default in rows:
         assert name in known, f"{name} in {readme}"
         if default:
-            assert str(known[name].get("default", "")).lower() == default.lower(), f"{name} in {readme}"
+            assert known[name].get("default") == yaml.safe_load(default), f"{name} in {readme}"
 
 
 def test_both_readmes_name_the_same_commands_and_variables():
