@@ -95,7 +95,6 @@ def test_a_forum_that_does_not_exist_is_named():
 
 def test_an_interrupted_up_goes_on_where_it_was():
     """Ctrl-C ends the view alone: the crawl goes on, even through a restart of Redis, to a complete end."""
-    # Long enough that it still runs when the second `make up` has looked at all machines.
     command = ["make", "up", "PAGES=15"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -108,6 +107,8 @@ def test_an_interrupted_up_goes_on_where_it_was():
     assert first.returncode != 0
     began = status_of_the_crawl()["crawl"]
     assert began["state"] == "running"
+    # So long that it still runs when the second `make up` has looked at all machines.
+    on("slave1", "tieba", "seed", "--forum=python", "--forum=显卡", "--forum=读书")
     assert on("master", "sudo", "systemctl", "restart", "redis-server").returncode == 0
     again = make("up", PAGES=15)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -116,7 +117,7 @@ def test_an_interrupted_up_goes_on_where_it_was():
 
 
 def test_scale_adds_a_machine_to_a_running_crawl_and_touches_no_other():
-    on("slave1", "tieba", "seed", "--forum=聊天", "--pages=10")
+    on("slave1", "tieba", "seed", "--forum=聊天", "--forum=python", "--forum=显卡", "--forum=读书")
     scaled = make("scale", SLAVES=2)
     assert scaled.returncode == 0, scaled.stdout + scaled.stderr
     assert machines_of_the_last_playbook() == {"slave2"}
