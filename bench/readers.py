@@ -13,6 +13,7 @@ import lxml.html  # type: ignore[import-untyped]
 from lxml.etree import XPath  # type: ignore[import-untyped]
 from parsel import Selector
 
+from tieba.pages import Received
 from tieba.pages.web import WebPages
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def finds_the_same(rows: Rows, answer: Answer) -> bool:
 
 def ours(body: bytes) -> Answer:
     """Read a page with `tieba.pages.web`, its outcome included."""
-    return WebPages().read(body)
+    return WebPages().read(Received(body))
 
 
 _lxml = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tieba.checks import Unusable, UsageError
 from tieba.config import ConfigError, load
 from tieba.export.command import add_parser as add_export
-from tieba.pages import CommentPage, ThreadPage, answer_to_json
+from tieba.pages import CommentPage, Received, ThreadPage, answer_to_json
 from tieba.pages.reading import read_any
 from tieba.pages.values import identifier
 from tieba.samples import Sample, is_sample

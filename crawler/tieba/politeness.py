@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import IgnoreRequest
 
 from tieba.cluster import Cluster
-from tieba.pages import ForumPage, Outcome, Target
+from tieba.pages import ForumPage, Outcome, Received, Target
 from tieba.requests import source_of, target_of
 from tieba.samples import Sample, Samples
 from tieba.settling import settler_of
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
     from tieba.pages import Answer
-
-_HEADERS = (b"Location", b"Retry-After")
 
 logger = logging.getLogger(__name__)
 
@@ -57,20 +55,8 @@ class PolitenessMiddleware:
         target = target_of(request)
         if target is None:
             return response
-        headers = {
-            name.decode().lower(): value.decode("latin-1")
-            for name in _HEADERS
-            if (value := response.headers.get(name)) is not None
-        }
-        at = datetime.now(timezone.utc)
-        answer = self._source.read(
-            response.body,
-            target=target,
-            status=response.status,
-            url=response.url,
-            headers=headers,
-            at=at,
-        )
+        received = _received(response)
+        answer = self._source.read(received, target)
         outcome = answer.outcome
         if outcome in {Outcome.OK, Outcome.DELETED}:
             if settler_of(self._crawler).strikes(request):
@@ -87,18 +73,8 @@ class PolitenessMiddleware:
             if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._retry(request, "server_error", reason, answer.retry_after)
             else:
-                saved = self._samples.save(
-                    Sample(
-                        body=response.body,
-                        status=response.status,
-                        headers=headers,
-                        url=response.url,
-                        source=self._cluster.config.source,
-                        target=target,
-                        at=at,
-                    ),
-                    reason,
-                )
+                sample = Sample(received, self._cluster.config.source, target)
+                saved = self._samples.save(sample, reason)
                 told = f"{reason}; saved as {saved}" if saved else reason
                 self._retry(request, outcome.value, told, answer.retry_after)
         else:
@@ -151,6 +127,14 @@ class PolitenessMiddleware:
     def _give_up(self, request: Request, reason: str) -> None:
         logger.error("Gave up %s: %s", target_of(request), reason)
         settler_of(self._crawler).give_up(request, reason)
+
+
+def _received(response: Response) -> Received:
+    headers = {
+        name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+        for name, values in response.headers.items()
+    }
+    return Received(response.body, response.status, response.url, headers, datetime.now(timezone.utc))
 
 
 def _refusal(target: Target, answer: Answer) -> str:

@@ -1,7 +1,7 @@
 """Saved answers that nobody understood, for `tieba parse` and the next release.
 
 A sample is one file: the answer as an HTTP message, as `curl -i` prints it, with what the crawler knew of it
-in headers `Tieba-…`. The body is as it was after decompression.
+in headers `tieba-…`. The body is as it was after decompression.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tieba.pages.sources import Received
 from tieba.pages.targets import target_from_list, target_to_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tieba.pages.targets import Target
 
 _MOST_ALIKE = 3
@@ -32,23 +31,21 @@ _PART = ".part"
 _LONGEST_WRITE_SECONDS = 600
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _VARYING = re.compile(r"\d+")
+_OURS = "tieba-"
+_KNOWN = ("at", "source", "target", "url")
 # They speak of the bytes on the wire, or hold a session.
 _HEADERS_LEFT_OUT = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """A saved answer. `headers` have lower-case names; `source` is api or web."""
+    """A saved answer; `source` is api or web."""
 
-    body: bytes
-    status: int
-    headers: Mapping[str, str]
-    url: str | None = None
+    received: Received
     source: str | None = None
     target: Target | None = None
-    at: datetime | None = None
 
     @classmethod
     def from_bytes(cls, message: bytes) -> Sample:
@@ -61,34 +58,37 @@ class Sample:
         for line in lines:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        at, target = headers.pop("tieba-at", None), headers.pop("tieba-target", None)
+        at, source, target, url = (headers.pop(f"{_OURS}{name}", None) for name in _KNOWN)
         try:
-            return cls(
+            received = Received(
                 body=message[end.end() :],
                 status=int(first.split()[1]),
-                url=headers.pop("tieba-url", None),
-                source=headers.pop("tieba-source", None),
-                target=None if target is None else target_from_list(json.loads(target)),
-                at=None if at is None else datetime.fromisoformat(at),
+                url=url,
                 headers=headers,
+                at=None if at is None else datetime.fromisoformat(at),
             )
+            return cls(received, source, None if target is None else target_from_list(json.loads(target)))
         except (IndexError, ValueError) as error:
             raise ValueError(f"not a saved answer: {error}") from None
 
     def to_bytes(self) -> bytes:
         """Undo `from_bytes`."""
-        known = {
-            "Tieba-At": self.at.isoformat() if self.at else None,
-            "Tieba-Source": self.source,
-            "Tieba-Target": json.dumps(target_to_list(self.target)) if self.target else None,
-            "Tieba-Url": self.url,
+        received = self.received
+        known = (
+            received.at.isoformat() if received.at else None,
+            self.source,
+            json.dumps(target_to_list(self.target)) if self.target else None,
+            received.url,
+        )
+        theirs = {
+            name: value
+            for name, value in received.headers.items()
+            if name not in _HEADERS_LEFT_OUT and not name.startswith(_OURS)
         }
-        lines = [f"HTTP/1.1 {self.status}"]
-        for name, value in {**known, **self.headers}.items():
-            if value is not None and name not in _HEADERS_LEFT_OUT:
-                lines.append(f"{name}: {' '.join(value.split())}")
-        head = "\r\n".join([*lines, "", ""])
-        return head.encode("latin-1", "backslashreplace") + self.body
+        ours = {f"{_OURS}{name}": value for name, value in zip(_KNOWN, known, strict=True) if value}
+        lines = [f"{name}: {' '.join(value.split())}" for name, value in {**theirs, **ours}.items()]
+        head = "\r\n".join([f"HTTP/1.1 {received.status}", *lines, "", ""])
+        return head.encode("latin-1", "backslashreplace") + received.body
 
 
 def is_sample(data: bytes) -> bool:
@@ -132,7 +132,7 @@ class Samples:
         if len(alike) >= _MOST_ALIKE:
             return alike[-1]
         content = sample.to_bytes()[: self._most_bytes]
-        at = sample.at or datetime.now(timezone.utc)
+        at = sample.received.at or datetime.now(timezone.utc)
         unique = f"{os.getpid()}{time.monotonic_ns() % 1_000_000:06}"
         path = self._folder / f"{at:%Y%m%dT%H%M%S}-{shape}-{unique}{_SUFFIX}"
         self._make_room(len(content))
@@ -167,5 +167,5 @@ class Samples:
 def _shape(sample: Sample, error: str) -> str:
     """Give what is equal for answers that are alike: kind of request, status, error without its numbers."""
     kind = type(sample.target).__name__
-    told = f"{sample.source} {kind} {sample.status} {_VARYING.sub('#', error)}"
+    told = f"{sample.source} {kind} {sample.received.status} {_VARYING.sub('#', error)}"
     return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12]

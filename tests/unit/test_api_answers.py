@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from clientapi import messages_pb2
-from tieba.pages import CommentPage, ForumPage, Outcome, Page, ThreadPage
+from tieba.pages import CommentPage, ForumPage, Outcome, Page, Received, ThreadPage
 from tieba.pages.client import ClientApi
 from tieba.records import Comment, Forum, Post, Thread, User
 
@@ -37,8 +37,8 @@ def as_protobuf(payload):
 both_forms = pytest.mark.parametrize("encode", [as_json, as_protobuf])
 
 
-def read(payload, encode=as_json, **kwargs):
-    return API.read(encode(payload), **kwargs)
+def read(payload, encode=as_json, target=None):
+    return API.read(Received(encode(payload)), target)
 
 
 def forum_answer(*threads, users=(), **page):
@@ -316,7 +316,7 @@ def test_protobuf_leaves_zeros_out():
 @pytest.mark.parametrize("target", [None, ThreadPage(7)])
 def test_protobuf_error(code, outcome, target):
     message = messages_pb2.PbPageResIdl(error={"errorno": code, "errmsg": "该贴已被删除"})
-    answer = API.read(message.SerializeToString(), target=target)
+    answer = API.read(Received(message.SerializeToString()), target)
     assert answer.outcome is outcome
     assert "该贴已被删除" in answer.error
 
@@ -325,7 +325,7 @@ def test_protobuf_error(code, outcome, target):
 def test_broken_answer_is_unknown_whatever_people_wrote_in_it(encode):
     body = encode(thread_answer({"id": 70, "content": [{"type": 0, "text": "该贴已被删除 百度安全验证"}]}))
     for part in (body[:-1], body[1:], body + b"\x07", body[: len(body) // 2]):
-        assert API.read(part, target=ThreadPage(7)).outcome is Outcome.UNKNOWN
+        assert API.read(Received(part), ThreadPage(7)).outcome is Outcome.UNKNOWN
 
 
 def test_success_without_the_content_is_unknown():
@@ -335,11 +335,10 @@ def test_success_without_the_content_is_unknown():
 
 def test_stray_bytes_do_not_cost_the_answer():
     body = as_json(forum_answer({"id": 7, "title": "a?b"})).replace(b"a?b", b"a\xff\x01b")
-    assert API.read(b"\xef\xbb\xbf" + body).threads[0].title == "a\ufffd\x01b"
+    assert API.read(Received(b"\xef\xbb\xbf" + body)).threads[0].title == "a\ufffd\x01b"
 
 
 def test_lone_surrogates_do_not_reach_the_store():
-    answer = API.read(
-        b'{"error_code":0,"forum":{"id":1},"page":{},"thread_list":[{"id":7,"title":"a\\ud800b"}]}'
-    )
+    body = b'{"error_code":0,"forum":{"id":1},"page":{},"thread_list":[{"id":7,"title":"a\\ud800b"}]}'
+    answer = API.read(Received(body))
     assert answer.threads[0].title == "a?b"

@@ -6,7 +6,7 @@ from replica.app import Site
 from replica.config import Config
 from replica.forms import Protobuf, SignedJson
 from replica.world import ForumSettings
-from tieba.pages import CommentPage, Fetch, ForumPage, Outcome, ThreadPage, follow_ups
+from tieba.pages import CommentPage, Fetch, ForumPage, Outcome, Received, ThreadPage, follow_ups
 from tieba.pages.client import ClientApi
 
 KINDS = {ForumPage: "forum", ThreadPage: "thread", CommentPage: "comments"}
@@ -18,7 +18,7 @@ async def ask(site, api_format, fetch):
     path, _, command = call.path.partition("?cmd=")
     form = Protobuf(command, call.headers["Content-Type"].encode()) if command else SignedJson()
     answer = await site.answer(KINDS[type(fetch.target)], call.body, "192.0.2.1", form)
-    return api.read(answer.body, target=fetch.target, status=answer.status, url=f"http://tiebac{path}")
+    return api.read(Received(answer.body, answer.status, f"http://tiebac{path}"), fetch.target)
 
 
 async def test_both_forms_tell_the_same():

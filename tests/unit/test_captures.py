@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from tieba.cli import main
+from tieba.pages import Received
 from tieba.pages.web import WebPages
 
 
@@ -31,7 +32,7 @@ def test_captured_answers(captures, monkeypatch, capsys):
 
 def test_a_saved_thread_page_brings_the_comments_that_it_shows(captures):
     page = captures / "thread" / "2024-08_taibite_9117905169_p1_dom.html"
-    answer = WebPages().read(page.read_bytes())
+    answer = WebPages().read(Received(page.read_bytes()))
     assert {comment.post_id for comment in answer.comments} == {answer.posts[1].post_id}
     assert len(answer.comments) == 10
     assert sum(comment.reply_to_name is not None for comment in answer.comments) == 7

@@ -17,6 +17,7 @@ from tieba.pages import (
     Fetch,
     ForumPage,
     Outcome,
+    Received,
     ThreadComments,
     ThreadPage,
     answer_to_json,
@@ -56,7 +57,7 @@ TARGETS = st.sampled_from(
 
 
 def answers_are_sound(body, target, status=200, source=API):
-    answer = source.read(body, target=target, status=status)
+    answer = source.read(Received(body, status), target)
     json.dumps(answer_to_json(answer), ensure_ascii=False).encode()
     for record in answer.records():
         assert all(0 <= value < 2**63 for value in record.fields().values() if isinstance(value, int))
@@ -156,7 +157,7 @@ PAGES = {
 
 def test_whole_pages_are_understood():
     for body, target in PAGES.items():
-        assert WEB.read(body, target=target).outcome is Outcome.OK
+        assert WEB.read(Received(body), target).outcome is Outcome.OK
 
 
 SNIPPETS = st.binary(max_size=8) | st.sampled_from(
@@ -238,7 +239,7 @@ def test_a_large_body_is_answered_within_seconds(unit):
     for start in (b"", b"<html><div class=l_post data-field='"):
         body = start + unit * (LARGE // len(unit))
         began = time.process_time()
-        answer = read_any(body)
+        answer = read_any(Received(body))
         assert answer.outcome is Outcome.UNKNOWN
         assert time.process_time() - began < 10
 
@@ -258,5 +259,5 @@ def test_a_large_body_is_answered_within_seconds(unit):
 )  # fmt: skip
 def test_what_lies_in_itself_is_answered_within_seconds(body):
     began = time.process_time()
-    assert read_any(body).outcome in Outcome
+    assert read_any(Received(body)).outcome in Outcome
     assert time.process_time() - began < 10

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tieba.pages import ForumPage, Outcome
+from tieba.pages import ForumPage, Outcome, Received
 from tieba.pages.client import ClientApi
 from tieba.pages.reading import read_any
 from tieba.pages.web import WebPages
@@ -15,7 +15,7 @@ SOURCES = pytest.mark.parametrize("source", [ClientApi(), WebPages()], ids=["api
 
 
 def outcome(body=b"", **kwargs):
-    return ClientApi().read(body, **kwargs).outcome
+    return ClientApi().read(Received(body, **kwargs)).outcome
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ def outcome(body=b"", **kwargs):
     ],
 )
 def test_error_codes(code, message, expected):
-    answer = ClientApi().read(json.dumps({"error_code": code, "error_msg": message}).encode())
+    body = json.dumps({"error_code": code, "error_msg": message}).encode()
+    answer = ClientApi().read(Received(body))
     assert answer.outcome is expected
     assert message in answer.error
 
@@ -56,7 +57,7 @@ def test_a_captcha_that_was_followed_to():
 
 
 def test_too_many_requests_says_when_to_come_back():
-    answer = ClientApi().read(b"", status=429, headers={"retry-after": "30"})
+    answer = ClientApi().read(Received(b"", 429, headers={"retry-after": "30"}))
     assert (answer.outcome, answer.retry_after) == (Outcome.RATE_LIMITED, 30.0)
 
 
@@ -82,7 +83,7 @@ def test_words_of_users_in_an_answer_mean_nothing():
     ],
 )
 def test_what_is_not_recognised_is_unknown_with_a_reason(body, status):
-    answer = ClientApi().read(body, status=status, url=API)
+    answer = ClientApi().read(Received(body, status, API))
     assert answer.outcome is Outcome.UNKNOWN
     assert answer.error
 
@@ -98,7 +99,7 @@ def test_what_is_not_recognised_is_unknown_with_a_reason(body, status):
     ],
 )
 def test_redirects(source, location, expected):
-    answer = source.read(b"", status=302, headers={"location": location})
+    answer = source.read(Received(b"", 302, headers={"location": location}))
     assert answer.outcome is expected
     assert location in answer.error
 
@@ -118,13 +119,14 @@ def test_redirects(source, location, expected):
     ],
 )  # fmt: skip
 def test_pages_in_place_of_an_answer(source, status, body, expected):
-    answer = source.read(body.encode(), status=status)
+    answer = source.read(Received(body.encode(), status))
     assert answer.outcome is expected
     assert answer.error
 
 
 def test_a_page_in_gbk():
-    assert WebPages().read("<title>百度安全验证</title>".encode("gbk")).outcome is Outcome.VERIFICATION
+    page = Received("<title>百度安全验证</title>".encode("gbk"))
+    assert WebPages().read(page).outcome is Outcome.VERIFICATION
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_a_page_in_gbk():
     ],
 )
 def test_page_404_means_what_its_address_or_else_its_status_says(url, status, expected):
-    assert read_any("<title>贴吧404</title>".encode(), url=url, status=status).outcome is expected
+    assert read_any(Received("<title>贴吧404</title>".encode(), status, url)).outcome is expected
 
 
 def test_page_404_of_the_client_api_never_means_deleted():
@@ -169,13 +171,16 @@ def test_page_404_of_the_client_api_never_means_deleted():
 )
 def test_a_page_without_content_is_unknown_and_never_empty(body):
     for target in (None, ForumPage("甲")):
-        answer = WebPages().read(body.encode(), target=target)
+        answer = WebPages().read(Received(body.encode()), target)
         assert (answer.outcome, answer.kind) == (Outcome.UNKNOWN, None)
         assert answer.error
 
 
 def test_error_numbers_of_the_web_site():
-    body = json.dumps({"no": 1010, "error": "抱歉，根据相关法律法规和政策，本吧暂不开放。"}).encode()
-    assert WebPages().read(body).outcome is Outcome.CLOSED
-    assert WebPages().read(b'{"errno":110000,"errmsg":""}').outcome is Outcome.LOGIN_REQUIRED
-    assert WebPages().read(b'{"errno":null,"errmsg":null}').outcome is Outcome.UNKNOWN
+    closed = json.dumps({"no": 1010, "error": "抱歉，根据相关法律法规和政策，本吧暂不开放。"}).encode()
+    for body, expected in (
+        (closed, Outcome.CLOSED),
+        (b'{"errno":110000,"errmsg":""}', Outcome.LOGIN_REQUIRED),
+        (b'{"errno":null,"errmsg":null}', Outcome.UNKNOWN),
+    ):
+        assert WebPages().read(Received(body)).outcome is expected

@@ -9,17 +9,19 @@ from datetime import datetime, timezone
 
 import pytest
 
-from tieba.pages.targets import ForumPage, ThreadPage
+from tieba.pages import ForumPage, Received, ThreadPage
 from tieba.samples import Sample, Samples, is_sample
 
 ANSWER = Sample(
-    body=b"<html>\r\n\r\n\x00\xff\n",
-    status=403,
-    headers={"retry-after": "60"},
-    url="http://tiebac.baidu.com/c/f/pb/page?kz=1",
+    Received(
+        body=b"<html>\r\n\r\n\x00\xff\n",
+        status=403,
+        url="http://tiebac.baidu.com/c/f/pb/page?kz=1",
+        headers={"retry-after": "60"},
+        at=datetime(2026, 11, 20, 8, 0, 1, tzinfo=timezone.utc),
+    ),
     source="api",
     target=ThreadPage(7777, 2),
-    at=datetime(2026, 11, 20, 8, 0, 1, tzinfo=timezone.utc),
 )
 
 
@@ -32,7 +34,7 @@ def test_a_sample_is_read_as_it_was(tmp_path):
 
 def test_an_answer_saved_by_curl_is_a_sample():
     sample = Sample.from_bytes(b"HTTP/2 200 \r\nContent-Type: text/html\r\n\r\n{}\n")
-    assert (sample.status, sample.body, sample.headers) == (200, b"{}\n", {"content-type": "text/html"})
+    assert sample == Sample(Received(b"{}\n", 200, headers={"content-type": "text/html"}))
 
 
 @pytest.mark.parametrize(
@@ -44,17 +46,21 @@ def test_what_is_no_sample_is_refused(data):
 
 
 def test_headers_cannot_forge_others_and_hold_no_session():
-    headers = {"location": "x\r\ntieba-url: evil", "set-cookie": "id=1", "content-encoding": "gzip"}
-    sample = Sample.from_bytes(Sample(body=b"", status=302, headers=headers).to_bytes())
-    assert sample.url is None
-    assert sample.headers == {"location": "x tieba-url: evil"}
+    headers = {
+        "location": "x\r\ntieba-url: evil",
+        "tieba-url": "evil",
+        "set-cookie": "id=1",
+        "content-encoding": "gzip",
+    }
+    sample = Sample.from_bytes(Sample(Received(b"", 302, headers=headers)).to_bytes())
+    assert sample == Sample(Received(b"", 302, headers={"location": "x tieba-url: evil"}))
 
 
 def test_answers_that_are_alike_are_few_and_the_path_of_one_is_given(tmp_path):
     samples = Samples(tmp_path)
     paths = {samples.save(ANSWER, f"HTTP 200, page of {size} bytes") for size in range(50)}
     assert len(paths) == len(list(tmp_path.iterdir())) == 3
-    other = samples.save(Sample(body=b"", status=200, headers={}, target=ForumPage("聊天")), "HTTP 200, page")
+    other = samples.save(Sample(Received(b""), target=ForumPage("聊天")), "HTTP 200, page")
     assert other not in paths
     assert len(list(tmp_path.iterdir())) == 4
 
@@ -65,16 +71,14 @@ def test_the_oldest_make_room(tmp_path, most, most_bytes, left):
     samples = Samples(tmp_path, most, most_bytes)
     saved = []
     for number in range(20):
-        saved.append(
-            samples.save(Sample(body=b"x" * 1_000, status=200, headers={}), "abcdefghijklmnopqrst"[number])
-        )
+        saved.append(samples.save(Sample(Received(b"x" * 1_000)), "abcdefghijklmnopqrst"[number]))
         os.utime(saved[-1], (number, number))
     assert sorted(tmp_path.glob("*.http")) == sorted(saved[-left:])
     assert (tmp_path / "mine.txt").exists()
 
 
 def test_a_body_beyond_the_bound_is_cut(tmp_path):
-    path = Samples(tmp_path, most_bytes=1_000).save(Sample(body=b"x" * 40_000, status=200, headers={}))
+    path = Samples(tmp_path, most_bytes=1_000).save(Sample(Received(b"x" * 40_000)))
     assert path.stat().st_size == 1_000
 
 
@@ -82,7 +86,7 @@ def test_several_processes_share_the_folder(tmp_path):
     code = (
         "import sys; from tieba.samples import *; s = Samples(sys.argv[1], most=10)\n"
         "for n in range(200):\n"
-        "    assert s.save(Sample(body=b'x' * 100, status=100 + n, headers={}), sys.argv[2])"
+        "    assert s.save(Sample(Received(b'x' * 100, 100 + n)), sys.argv[2])"
     )
     processes = [
         subprocess.Popen([sys.executable, "-W", "error", "-c", code, str(tmp_path), str(number)])
@@ -91,7 +95,7 @@ def test_several_processes_share_the_folder(tmp_path):
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     files = list(tmp_path.iterdir())
     assert 10 <= len(files) <= 12  # each may add one at the same time
-    assert all(Sample.from_bytes(path.read_bytes()).body == b"x" * 100 for path in files)
+    assert all(Sample.from_bytes(path.read_bytes()).received.body == b"x" * 100 for path in files)
 
 
 def test_a_folder_that_cannot_be_is_one_warning(tmp_path, caplog):
@@ -106,7 +110,7 @@ def test_a_disk_that_takes_only_a_part_is_left_without_it(tmp_path, caplog):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
     try:
-        assert Samples(tmp_path).save(Sample(body=b"x" * 2_000, status=200, headers={})) is None
+        assert Samples(tmp_path).save(Sample(Received(b"x" * 2_000))) is None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())

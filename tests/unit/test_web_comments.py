@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from tieba.pages import CommentPage, Outcome, Page, ThreadComments
+from tieba.pages import CommentPage, Outcome, Page, Received, ThreadComments
 from tieba.pages.web import WebPages
 
 
@@ -32,7 +32,7 @@ def total(*rows, **data):
 
 
 def read(body, target=None, **kwargs):
-    return WebPages().read(body, target=target, **kwargs)
+    return WebPages().read(Received(body, **kwargs), target)
 
 
 def test_the_first_comments_of_a_thread_page():

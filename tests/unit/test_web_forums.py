@@ -8,7 +8,9 @@ from html import escape
 
 import pytest
 
-from tieba.pages import ForumPage, Outcome, Page
+from replica.web.lists import forum_page
+from replica.world import ForumSettings, World
+from tieba.pages import ForumPage, Outcome, Page, Received
 from tieba.pages.web import WebPages
 
 HEAD = """<!DOCTYPE html><html><head><meta charset="UTF-8"><title>甲吧</title></head><body><script>
@@ -49,8 +51,8 @@ def page(*entries, pager=PAGER, in_comment=False):
     return f"{HEAD}{content}<script>var x = 1;</script>".encode()
 
 
-def read(body, **kwargs):
-    return WebPages().read(body, **kwargs)
+def read(body, target=None, **kwargs):
+    return WebPages().read(Received(body, **kwargs), target)
 
 
 @pytest.mark.parametrize("in_comment", [False, True], ids=["in the page", "in a comment"])
@@ -97,6 +99,20 @@ def test_the_time_of_the_last_reply_is_known_only_of_the_last_day(shown, at, exp
     )
     last = answer.threads[0].last_reply_at
     assert last == (expected and datetime.fromisoformat(expected))
+
+
+@pytest.mark.parametrize("page", [1, 3], ids=["in a comment", "in the page"])
+def test_times_of_a_list_are_of_the_day_on_which_the_page_was_made(page):
+    world = World(2, (ForumSettings("甲", 4, 5.0),))
+    years_later = datetime(2031, 5, 5, tzinfo=timezone.utc)
+    body = forum_page(world, world.forums[0], page, good=False)
+    answer = read(body, ForumPage("甲", page), at=years_later)
+    assert answer.outcome is Outcome.OK
+    known = [thread for thread in answer.threads if thread.last_reply_at]
+    assert known
+    for thread in known:
+        seconds = world.thread(thread.thread_id).last_reply
+        assert thread.last_reply_at == datetime.fromtimestamp(seconds - seconds % 60, tz=timezone.utc)
 
 
 @pytest.mark.parametrize(

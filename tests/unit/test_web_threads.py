@@ -8,7 +8,7 @@ from html import escape
 
 import pytest
 
-from tieba.pages import ForumPage, Outcome, Page, ThreadPage
+from tieba.pages import ForumPage, Outcome, Page, Received, ThreadPage
 from tieba.pages.web import WebPages
 
 PICTURE = "0a763eeff01f3a291c5210eedf25bc315c607c18.jpg"
@@ -46,8 +46,8 @@ def page(*floors):
     return f"{HEAD}{''.join(floors)}{FOOT}".encode()
 
 
-def read(body, **kwargs):
-    return WebPages().read(body, **kwargs)
+def read(body, target=None, **kwargs):
+    return WebPages().read(Received(body, **kwargs), target)
 
 
 def post(content, **kwargs):

@@ -5,7 +5,7 @@ Pure functions: no network, no Scrapy, no clock.
 
 from tieba.pages.answers import Answer, Outcome, Page, answer_to_json
 from tieba.pages.following import extents, follow_ups, oldest_reply
-from tieba.pages.sources import Call, Source
+from tieba.pages.sources import Call, Received, Source
 from tieba.pages.targets import (
     CommentPage,
     Fetch,
@@ -30,6 +30,7 @@ __all__ = [
     "Listed",
     "Outcome",
     "Page",
+    "Received",
     "Scope",
     "Source",
     "Target",

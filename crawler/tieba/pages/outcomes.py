@@ -15,7 +15,7 @@ from tieba.pages.answers import Outcome
 from tieba.pages.values import integer, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from tieba.pages.sources import Received
 
 _VERIFICATION = tuple(
     sign.encode()
@@ -46,26 +46,18 @@ _CLOSED_WORD = "暂不开放"
 Verdict = tuple[Outcome, str | None]  # the outcome, and why it is not ok
 
 
-def classify(
-    status: int,
-    url: str | None,
-    headers: Mapping[str, str],
-    body: bytes,
-    payload: Any,
-    *,
-    is_content: bool = False,
-) -> Verdict:
+def classify(received: Received, payload: Any, *, is_content: bool = False) -> Verdict:
     """Tell the outcome of an answer.
 
-    `headers` have lower-case names; `payload` is the body's JSON value, None where it is not JSON.
-    `is_content` says that the body is a page with the site's content, in which no words of users may be
-    taken for the site's own. An ok says only that nothing is wrong with the answer, not that it holds what
-    was asked for.
+    `payload` is the body's JSON value, None where it is not JSON. `is_content` says that the body is a page
+    with the site's content, in which no words of users may be taken for the site's own. An ok says only that
+    nothing is wrong with the answer, not that it holds what was asked for.
     """
+    status, url, body = received.status, received.url, received.body
     if outcome := _outcome_of_address(url):
         return outcome, f"redirected to {_host(url)}"
     if 300 <= status < 400:
-        location = headers.get("location", "")
+        location = received.headers.get("location", "")
         outcome = _outcome_of_address(location) or Outcome.UNKNOWN
         return outcome, f"HTTP {status}, redirect to {location or 'nowhere'}"
     if status == 429:
@@ -97,9 +89,9 @@ def is_markup(body: bytes) -> bool:
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(received: Received) -> float | None:
     """Give the seconds of a Retry-After header; its other form, a date, is not used by the site."""
-    seconds = integer(headers.get("retry-after", "").strip())
+    seconds = integer(received.headers.get("retry-after", "").strip())
     return None if seconds is None else float(seconds)
 
 

@@ -9,25 +9,15 @@ from tieba.pages.client import ClientApi
 from tieba.pages.web import WebPages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from tieba.pages.answers import Answer
+    from tieba.pages.sources import Received
     from tieba.pages.targets import Target
 
 
-def read_any(
-    body: bytes,
-    *,
-    target: Target | None = None,
-    status: int = 200,
-    url: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    at: datetime | None = None,
-) -> Answer:
+def read_any(received: Received, target: Target | None = None) -> Answer:
     """Tell what an answer means, of the source that its content belongs to; never raises."""
-    source = WebPages() if _is_of_web(body) else ClientApi()
-    return source.read(body, target=target, status=status, url=url, headers=headers, at=at)
+    source = WebPages() if _is_of_web(received.body) else ClientApi()
+    return source.read(received, target)
 
 
 def _is_of_web(body: bytes) -> bool:

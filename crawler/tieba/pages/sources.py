@@ -30,6 +30,20 @@ class Call:
     body: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came as an answer, its body decompressed; `headers` have lower-case names.
+
+    `at` is when it came: web pages give times relative to it.
+    """
+
+    body: bytes
+    status: int = 200
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    at: datetime | None = None
+
+
 class Source(Protocol):
     """One of the ways to ask the site."""
 
@@ -41,18 +55,8 @@ class Source(Protocol):
     def build(self, fetch: Fetch) -> Call:
         """Build the request; the same fetch always gives the same bytes."""
 
-    def read(
-        self,
-        body: bytes,
-        *,
-        target: Target | None = None,
-        status: int = 200,
-        url: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        at: datetime | None = None,
-    ) -> Answer:
+    def read(self, received: Received, target: Target | None = None) -> Answer:
         """Tell what an answer means; never raises, whatever the bytes are.
 
-        `headers` have lower-case names. Without `target` the kind is told from the content; with it, an
-        answer of another kind is unknown. `at` is when the answer came: pages give times relative to it.
+        Without `target` the kind is told from the content; with it, an answer of another kind is unknown.
         """

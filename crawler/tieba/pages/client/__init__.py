@@ -15,10 +15,7 @@ from tieba.pages.client.records import kind_of_payload, other_subject, read_reco
 from tieba.pages.targets import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from tieba.pages.sources import Call
+    from tieba.pages.sources import Call, Received
     from tieba.pages.targets import Fetch, Target
 
 __all__ = ["ClientApi", "looks_like_protobuf"]
@@ -39,26 +36,15 @@ class ClientApi:
         """Build the request; the same fetch always gives the same bytes."""
         return self._encode(requests.question(fetch), self._client_version)
 
-    def read(
-        self,
-        body: bytes,
-        *,
-        target: Target | None = None,
-        status: int = 200,
-        url: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        at: datetime | None = None,
-    ) -> Answer:
+    def read(self, received: Received, target: Target | None = None) -> Answer:
         """Tell what an answer means; never raises, whatever the bytes are.
 
-        `headers` have lower-case names. Without `target` the kind is told from the content; with it, an
-        answer of another kind is unknown. Times need no `at`, since they are absolute here.
+        Without `target` the kind is told from the content; with it, an answer of another kind is unknown.
         """
-        headers = headers or {}
-        payload = _decode(body, target)
-        outcome, error = outcomes.classify(status, url, headers, body, payload)
+        payload = _decode(received.body, target)
+        outcome, error = outcomes.classify(received, payload)
         if outcome is not Outcome.OK:
-            return Answer(outcome=outcome, error=error, retry_after=outcomes.retry_after(headers))
+            return Answer(outcome=outcome, error=error, retry_after=outcomes.retry_after(received))
         kind = kind_of_payload(payload)
         if kind is None:
             return Answer(outcome=Outcome.UNKNOWN, error="answer without threads, posts or comments")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -16,9 +17,7 @@ from tieba.pages.values import identifier, integer
 from tieba.pages.web import comments, forum, markup, thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
+    from tieba.pages.sources import Received
     from tieba.pages.targets import Fetch, Target
 
 __all__ = ["WebPages"]
@@ -63,38 +62,28 @@ class WebPages:
                 fields = {"tid": target.thread_id, "pid": target.post_id, "pn": target.page}
                 return _call("comments", "/p/comment", fields)
 
-    def read(
-        self,
-        body: bytes,
-        *,
-        target: Target | None = None,
-        status: int = 200,
-        url: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        at: datetime | None = None,
-    ) -> Answer:
+    def read(self, received: Received, target: Target | None = None) -> Answer:
         """Tell what an answer means; never raises, whatever the bytes are.
 
-        `headers` have lower-case names. Without `target` the kind is told from the content; with it, an
-        answer of another kind, or one that is cut off, is unknown. `at` is when the answer came: lists give
-        times without their day.
+        Without `target` the kind is told from the content; with it, an answer of another kind, or one that
+        is cut off, is unknown.
         """
-        headers = headers or {}
+        body = received.body
         if len(body) > _LARGEST or (tags := body.count(b"<")) > _MOST_TAGS:
             size = f"{len(body)} bytes" if len(body) > _LARGEST else f"{tags} tags"
-            return _unknown(f"HTTP {status}, {size}: more than any page of the site has")
+            return _unknown(f"HTTP {received.status}, {size}: more than any page of the site has")
         body = markup.as_utf8(body)
+        received = dataclasses.replace(received, body=body)
         payload = None if outcomes.is_markup(body) else comments.decode(body)
         if payload is None:
-            answer = _read_page(body, target, url, at) if status == HTTPStatus.OK else None
+            answer = _read_page(received, target) if received.status == HTTPStatus.OK else None
         else:
-            answer = (
-                comments.read_total(payload, _number(target, url)) if comments.is_total(payload) else None
-            )
+            number = _number(target, received.url)
+            answer = comments.read_total(payload, number) if comments.is_total(payload) else None
         is_content = payload is None and answer is not None
-        outcome, error = outcomes.classify(status, url, headers, body, payload, is_content=is_content)
+        outcome, error = outcomes.classify(received, payload, is_content=is_content)
         if outcome is not Outcome.OK:
-            return Answer(outcome=outcome, error=error, retry_after=outcomes.retry_after(headers))
+            return Answer(outcome=outcome, error=error, retry_after=outcomes.retry_after(received))
         if answer is None:
             return _unknown("JSON without comments")
         if target is None or answer.outcome is not Outcome.OK:
@@ -111,8 +100,9 @@ def _unknown(error: str) -> Answer:
     return Answer(outcome=Outcome.UNKNOWN, error=error)
 
 
-def _read_page(body: bytes, target: Target | None, url: str | None, at: datetime | None) -> Answer | None:
+def _read_page(received: Received, target: Target | None) -> Answer | None:
     """Read a page by what it holds; None for one that holds nothing of the site's content."""
+    body, url = received.body, received.url
     number, thread_id = _number(target, url), _thread_id(target, url)
     page = None if thread.LIST_ID in body else forum.find_list(body)
     tree = page or LexborHTMLParser(body)
@@ -121,7 +111,7 @@ def _read_page(body: bytes, target: Target | None, url: str | None, at: datetime
     if page is not None:
         if target is not None and not forum.is_whole(page):
             return _unknown(f"forum page cut off after {len(body)} bytes")
-        answer = forum.read_forum(page, body, number, at)
+        answer = forum.read_forum(page, body, number, received.at)
         return answer if answer.forum or answer.threads else _unknown("page of no forum")
     if tree.css_first(thread.LIST) is not None:
         answer = thread.read_thread(tree, body, thread_id, number)
