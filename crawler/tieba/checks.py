@@ -12,23 +12,12 @@ from urllib.parse import urlsplit
 from redis import exceptions as redis_errors
 
 from frontier.connection import ERRORS, Address, cause, connect, one_line, sentinels, trouble
+from tieba.errors import Away, Unusable
 from tieba.storage import StoreError, StoreUnavailable
 from tieba.storage.stores import make_store
 
 if TYPE_CHECKING:
     from tieba.config import Config
-
-
-class Unusable(Exception):  # noqa: N818 - reads as what it is
-    """A server that is away or refuses us; the message is one line for the user."""
-
-
-class UsageError(Exception):
-    """A mistake in the arguments of a command; the message is one line for the user."""
-
-
-class Away(Unusable):
-    """A server that does not answer now; it may come back."""
 
 
 def redis_problem(error: BaseException, config: Config) -> Unusable:

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tieba.checks import Unusable, UsageError
 from tieba.config import ConfigError, load
+from tieba.errors import Unusable, UsageError
 from tieba.export.command import add_parser as add_export
 from tieba.pages import CommentPage, Received, ThreadPage, answer_to_json
 from tieba.pages.reading import read_any

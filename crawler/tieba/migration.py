@@ -16,8 +16,8 @@ import frontier
 from frontier import Frontier
 from frontier.job import ALIVE_SECONDS, Job
 from tieba import plain_pickle, serializer
-from tieba.checks import Unusable
 from tieba.codec import pack_plain
+from tieba.errors import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

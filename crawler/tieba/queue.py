@@ -22,8 +22,9 @@ from scrapy import Request
 from frontier import Frontier, connect, fingerprint
 from frontier.connection import ERRORS
 from frontier.job import Job
-from tieba.checks import Unusable, redis_problem
+from tieba.checks import redis_problem
 from tieba.codec import fetch_identity, identity
+from tieba.errors import Unusable
 from tieba.migration import Migration
 from tieba.pages import Fetch, ForumPage, Scope, target_from_list
 from tieba.seeds import SeedError, parse_seeds

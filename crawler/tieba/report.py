@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tieba.checks import Unusable, store_problem
+from tieba.checks import store_problem
+from tieba.errors import Unusable
 from tieba.pages import Fetch, ForumPage, Outcome
 from tieba.status import Watcher, duration, request_text, seed_text
 from tieba.storage import ForumTotals, Query, StoreError

@@ -7,7 +7,7 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
-from tieba.checks import Unusable
+from tieba.errors import Unusable
 from tieba.queue import opened
 from tieba.seeds import check_seeds, parse_seeds
 

@@ -19,7 +19,8 @@ from rich.text import Text
 from frontier import Frontier, connect
 from frontier.connection import ERRORS
 from frontier.job import ALIVE_SECONDS, Job
-from tieba.checks import Away, redis_problem, store_problem
+from tieba.checks import redis_problem, store_problem
+from tieba.errors import Away
 from tieba.pages import target_from_list
 from tieba.storage import StoreError
 from tieba.storage.stores import open_reader

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from tieba.checks import Unusable
+from tieba.errors import Unusable
 from tieba.records import RECORD_TYPES, User
 from tieba.storage import Query
 

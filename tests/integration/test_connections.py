@@ -11,8 +11,9 @@ import pytest
 from frontier.connection import ERRORS, Patience, connect, connect_blocking, trouble
 from tests.conftest import free_port
 from tests.integration.conftest import SERVICE, VERSIONS, settled
-from tieba.checks import Away, Unusable, check_servers
+from tieba.checks import check_servers
 from tieba.config import Config
+from tieba.errors import Away, Unusable
 
 KEY = "{job}:x"
 SCRIPT = "redis.call('RPUSH', KEYS[1], ARGV[1]) return redis.call('LRANGE', KEYS[1], 0, -1)"

@@ -22,10 +22,10 @@ from frontier.blocking import Frontier
 from frontier.client import Frontier as AsyncFrontier
 from frontier.job import Job
 from tests.conftest import program
-from tieba.checks import Unusable
 from tieba.cli import main
 from tieba.codec import LEASE, Codec
 from tieba.config import Config
+from tieba.errors import Unusable
 from tieba.migration import Migration
 from tieba.pages import CommentPage, Fetch, ForumPage, Scope, ThreadPage
 from tieba.requests import make_request, target_of

@@ -13,8 +13,9 @@ from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.defer import deferred_from_coro
 
 from frontier.connection import cancel
-from tieba.checks import Unusable, check_servers
+from tieba.checks import check_servers
 from tieba.cluster import Cluster
+from tieba.errors import Unusable
 from tieba.heartbeat import Pulse
 from tieba.seeds import SeedError, check_seeds, make_seeds
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tieba.checks import Unusable, UsageError
 from tieba.config import load
+from tieba.errors import Unusable, UsageError
 from tieba.pages.values import identifier
 from tieba.seeds import moment
 from tieba.storage import StoreError

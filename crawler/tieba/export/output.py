@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
-from tieba.checks import UsageError
+from tieba.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

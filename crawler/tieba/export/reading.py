@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tieba.checks import UsageError
+from tieba.errors import UsageError
 from tieba.storage import Query
 
 if TYPE_CHECKING:
