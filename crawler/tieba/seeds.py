@@ -22,13 +22,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from tieba.config import INDEXED_STORES
 from tieba.pages import ForumPage, Scope, Target, ThreadPage
-from tieba.pages.values import identifier
+from tieba.pages.values import BEIJING, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 MAX_PAGES = 100_000
 MAX_REQUESTS = 10**9
 MAX_FORUM_NAME = 100  # characters; the site allows far fewer
-BEIJING = timezone(timedelta(hours=8))
 
 _KINDS = ("forum", "forums", "thread", "threads", "url")
 _OF_THREADS = ("starter", "comments", "since", "until", "update", "max_requests")

@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 from tests.integration.commands import crawl, tieba, wait_for
-from tieba.seeds import BEIJING
+from tieba.pages.values import BEIJING
 
 FORUMS = [
     {"name": "聊天", "pages": 5, "floors_per_thread": 5},

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from tieba.export.output import FOLDER_MARK
-from tieba.seeds import BEIJING
+from tieba.pages.values import BEIJING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

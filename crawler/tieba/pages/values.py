@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+BEIJING = timezone(timedelta(hours=8))  # the time that the site shows
+PROMOTION_ID = 1  # of the "thread" by which a forum looks for moderators
+
 _LARGEST_ID = 2**63 - 1  # of BSON's and Redis' integers
+_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
 _LARGEST_TIME = 253_402_300_799  # the last second of the year 9999
 
 
@@ -41,6 +45,12 @@ def integer(value: Any) -> int | None:
 def identifier(value: Any) -> int | None:
     """Give a positive id; None for 0, which stands for "none"."""
     return None if isinstance(value, bool) else integer(value) or None
+
+
+def thread_in(address: str) -> int | None:
+    """Give the thread that an address of the site leads to."""
+    found = _THREAD_ADDRESS.search(address)
+    return identifier(found[1]) if found else None
 
 
 def flag(value: Any) -> bool | None:

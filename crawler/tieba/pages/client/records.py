@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tieba.pages.answers import Answer, Outcome, Page
 from tieba.pages.client.content import addressed_content, content
-from tieba.pages.client.users import Users
-from tieba.pages.values import flag, identifier, integer, mapping, name, rows, text, time
+from tieba.pages.client.users import Authors
+from tieba.pages.values import PROMOTION_ID, flag, identifier, integer, mapping, name, rows, text, time
 from tieba.records import Comment, Forum, Post, Thread
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from tieba.pages.targets import Target
 
-_PROMOTION_ID = 1  # the "thread" by which a forum looks for moderators
 _TITLE_LENGTH = 30  # characters, as web pages cut a title that they make of a text
 
 
@@ -52,13 +51,13 @@ def other_subject(payload: dict[str, Any], target: Target | None) -> str | None:
 
 
 def _read_forum(payload: dict[str, Any]) -> Answer:
-    users = Users(payload)
+    users = Authors(payload)
     forum = _forum(payload)
     threads = {}
     cut_titles = set()
     for row in rows(payload.get("thread_list")):
         thread_id = identifier(row.get("tid")) or identifier(row.get("id"))
-        if thread_id is None or thread_id == _PROMOTION_ID:
+        if thread_id is None or thread_id == PROMOTION_ID:
             continue
         author = users.author(row)
         title, is_cut = _title(row, row.get("first_post_content") or row.get("abstract"))
@@ -91,7 +90,7 @@ def _read_forum(payload: dict[str, Any]) -> Answer:
 
 
 def _read_thread(payload: dict[str, Any]) -> Answer:
-    users = Users(payload)
+    users = Authors(payload)
     forum = _forum(payload)
     forum_id = forum.forum_id if forum else None
     row = mapping(payload.get("thread"))
@@ -153,7 +152,7 @@ def _read_thread(payload: dict[str, Any]) -> Answer:
 
 
 def _read_comments(payload: dict[str, Any], target: Target | None) -> Answer:
-    users = Users(payload)
+    users = Authors(payload)
     post_id = identifier(mapping(payload.get("post")).get("id")) or getattr(target, "post_id", None)
     thread_id = identifier(mapping(payload.get("thread")).get("id")) or getattr(target, "thread_id", None)
     comments = {
@@ -170,7 +169,7 @@ def _read_comments(payload: dict[str, Any], target: Target | None) -> Answer:
     )
 
 
-def _comments(value: Any, users: Users, post_id: int | None, thread_id: int | None) -> Iterable[Comment]:
+def _comments(value: Any, users: Authors, post_id: int | None, thread_id: int | None) -> Iterable[Comment]:
     for row in rows(value):
         comment_id = identifier(row.get("id"))
         if comment_id is None:

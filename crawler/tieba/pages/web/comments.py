@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from tieba.pages.answers import Answer, Outcome, Page
+from tieba.pages.users import Users
 from tieba.pages.values import addressee, identifier, integer, mapping, name, rows, text, time
 from tieba.pages.web import markup
-from tieba.pages.web.users import Users
 from tieba.records import Comment
 
 if TYPE_CHECKING:

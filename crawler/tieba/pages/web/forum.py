@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from selectolax.lexbor import LexborHTMLParser
 
 from tieba.pages.answers import Answer, Outcome, Page
-from tieba.pages.values import flag, identifier, integer, name, text
+from tieba.pages.users import Users
+from tieba.pages.values import PROMOTION_ID, flag, identifier, integer, name, text, thread_in
 from tieba.pages.web import markup
-from tieba.pages.web.users import Users
 from tieba.records import Forum, Thread
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ _PARTS = ", ".join(
     ]
 )
 _TITLE_LENGTH = 30  # characters, to which lists cut the text of a thread without a title
-_PROMOTION_ID = 1  # the "thread" by which a forum looks for moderators
 _AUTHOR_TITLE = re.compile(r"主题作者\s{0,9}[:：]\s{0,9}(.+)", re.DOTALL)
-_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
 _PAGE_NUMBER = re.compile(r"[?&]pn=(\d{1,10})(?!\d)")
 
 
@@ -137,13 +135,12 @@ def _thread(
     attributes = entry["entry"].attributes
     about = markup.fields(attributes.get("data-field"))
     title = entry.get("title")
-    address = _THREAD_ADDRESS.search((title.attributes.get("href") if title else None) or "")
     thread_id = (
         identifier(about.get("id"))
         or identifier(attributes.get("data-tid"))
-        or identifier(address[1] if address else None)
+        or thread_in((title.attributes.get("href") if title else None) or "")
     )
-    if thread_id is None or thread_id == _PROMOTION_ID:
+    if thread_id is None or thread_id == PROMOTION_ID:
         return None
     author = entry["author"].attributes if "author" in entry else {}
     author_id = identifier(markup.fields(author.get("data-field")).get("user_id"))

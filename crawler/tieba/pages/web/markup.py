@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from selectolax.lexbor import LexborHTMLParser
 
 from tieba.pages import values
-from tieba.pages.values import mapping, name
+from tieba.pages.values import BEIJING, mapping, name
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-BEIJING = timezone(timedelta(hours=8))
 _ASCII = bytes(range(128))
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _SHARE_READ = 8192  # bytes; every page has Chinese text in its head

@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tieba.pages.answers import Answer, Outcome, Page
-from tieba.pages.values import identifier, integer, mapping, name, text
+from tieba.pages.users import Users
+from tieba.pages.values import identifier, integer, mapping, name, text, thread_in
 from tieba.pages.web import comments, markup
-from tieba.pages.web.users import Users
 from tieba.records import Comment, Forum, Post, Thread
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ _CLIENT = re.compile(r"^\s{0,9}来自\s{0,9}(.{1,99})", re.MULTILINE)
 _IP_PLACE = re.compile(r"^\s{0,9}IP属地\s{0,9}[:：]\s{0,9}(.{1,99})", re.MULTILINE)
 _ADVERTISEMENT = re.compile(r"^\s{0,9}广告\s{0,9}$", re.MULTILINE)
 _REPLY_TITLE = re.compile(r"回复\s{0,9}[:：]\s{0,9}")
-_THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
 
 
 def is_whole(body: bytes) -> bool:
@@ -58,7 +57,7 @@ def read_thread(tree: LexborHTMLParser, body: bytes, thread_id: int | None, numb
         identifier(about_thread.get("thread_id"))
         or next((found for floor in floors if (found := identifier(floor.content.get("thread_id")))), None)
         or thread_id
-        or _address(tree)
+        or thread_in(markup.attribute(tree.css_first('link[rel="canonical"]'), "href"))
     )
     forum_id = (
         identifier(about_forum.get("id"))
@@ -242,11 +241,6 @@ def _shown(tree: LexborHTMLParser, place: int) -> int | None:
         if len(numbers) > place:
             return integer(markup.plain(numbers[place]).replace(",", ""))
     return None
-
-
-def _address(tree: LexborHTMLParser) -> int | None:
-    found = _THREAD_ADDRESS.search(markup.attribute(tree.css_first('link[rel="canonical"]'), "href"))
-    return identifier(found[1]) if found else None
 
 
 def _first(*values: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The users that a page names, each once."""
+"""The users that an answer names, each once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Users:
         self._seen: dict[int | str, User] = {}
 
     def add(self, user_id: Any, user_name: Any, nickname: Any, portrait: Any) -> None:
-        """Take what a page says of a user; one without id and portrait is left out."""
+        """Take what an answer says of a user; one without id and portrait is left out."""
         # The part after "?" is the time at which the picture was changed.
         picture = name((text(portrait) or "").partition("?")[0])
         number = identifier(user_id)
@@ -27,7 +27,7 @@ class Users:
             self._seen[user.key] = user
 
     def seen(self) -> tuple[User, ...]:
-        """Give every user of the page."""
+        """Give every user of the answer."""
         with_id = {user.portrait for user in self._seen.values() if user.user_id is not None}
         return tuple(
             user for key, user in self._seen.items() if user.user_id is not None or key not in with_id
