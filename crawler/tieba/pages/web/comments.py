@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from tieba.pages.answers import Answer, Outcome, Page
 from tieba.pages.users import Users
 from tieba.pages.values import addressee, identifier, integer, mapping, name, rows, text, time
-from tieba.pages.web import markup
+from tieba.pages.web import markup, script
+from tieba.pages.web.content import content, content_of
 from tieba.records import Comment
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 FRAGMENT = "li.lzl_single_post, li.lzl_li_pager"
 # The parts of a comment, in the order of the page.
-PARTS = "li.lzl_single_post, .lzl_cnt > a.at, .lzl_content_main, .lzl_time"
+PARTS = ("li.lzl_single_post", ".lzl_cnt > a.at", ".lzl_content_main", ".lzl_time")
 
 _VALUES_AT_MOST = 20  # JSON values in one body; real ones have two
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
@@ -89,7 +90,7 @@ def read_total(payload: dict[str, Any], number: int | None) -> Answer:
             if comment_id is None:
                 continue
             author_id = identifier(row.get("user_id"))
-            reply_to, words = addressee(markup.content_of(text(row.get("content")) or "")[0])
+            reply_to, words = addressee(content_of(text(row.get("content")) or "")[0])
             comments[comment_id] = Comment(
                 comment_id=comment_id,
                 post_id=identifier(row.get("post_id")) or post_id,
@@ -118,9 +119,11 @@ def read_fragment(
 ) -> Answer:
     """Read one page of a floor's comments. The site gives no ids of their authors here, only portraits."""
     users = Users()
-    comments = {row.comment_id: row for row in read_comments(tree.css(PARTS), users, thread_id, post_id)}
+    comments = {
+        row.comment_id: row for row in read_comments(tree.css(", ".join(PARTS)), users, thread_id, post_id)
+    }
     pager = tree.css_first("li.lzl_li_pager")
-    last = identifier(markup.node_fields(pager).get("total_page"))
+    last = identifier(script.node_fields(pager).get("total_page"))
     shown = identifier(markup.plain(pager.css_first(".tP"))) if pager is not None else None
     page = Page(shown or number or (1 if last == 1 else None), last)
     return Answer(
@@ -152,7 +155,7 @@ def read_comments(
 def _comment(
     group: list[LexborNode], users: Users, thread_id: int | None, post_id: int | None
 ) -> Iterator[Comment]:
-    about = markup.node_fields(group[0])
+    about = script.node_fields(group[0])
     comment_id = identifier(about.get("spid"))
     if comment_id is None:
         return
@@ -160,7 +163,7 @@ def _comment(
     for node in group[1:]:
         classes = markup.attribute(node, "class")
         if "lzl_content_main" in classes:
-            words = words if words is not None else markup.content(node)[0]
+            words = words if words is not None else content(node)[0]
         elif "lzl_time" in classes:
             written = written or node
         else:

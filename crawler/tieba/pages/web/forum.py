@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser
 from tieba.pages.answers import Answer, Outcome, Page
 from tieba.pages.users import Users
 from tieba.pages.values import PROMOTION_ID, flag, identifier, integer, name, text, thread_in
-from tieba.pages.web import markup
+from tieba.pages.web import markup, script
 from tieba.records import Forum, Thread
 
 if TYPE_CHECKING:
@@ -26,29 +25,17 @@ _LIST = re.compile(rb"""id=["']?thread_list["'\s>]""")
 _MOST_LISTS = 5  # mentions of the list, most of them in scripts
 _AFTER_FOOT = 4096  # bytes
 
-# What a thread's entry is made of. Parts are taken in the order of the page, the first of a kind after each
-# entry's start: entries are found nested in others, where a block before them is not closed.
-_PART = {
-    "j_thread_list": "entry",
-    "j_th_tit": "title",
-    "tb_icon_author": "author",
-    "is_show_create_time": "created",
-    "j_reply_data": "replied",
-    "threadlist_abs": "abstract",
-    "icon-top": "top",
-    "icon-good": "good",
-}
-_PARTS = ", ".join(
-    [
-        "li.j_thread_list",
-        "a.j_th_tit",
-        ".tb_icon_author",
-        ".is_show_create_time",
-        ".j_reply_data",
-        ".threadlist_abs",
-        "i.icon-top",
-        "i.icon-good",
-    ]
+_PARTS = markup.Parts(
+    {
+        "li.j_thread_list": "entry",
+        "a.j_th_tit": "title",
+        ".tb_icon_author": "author",
+        ".is_show_create_time": "created",
+        ".j_reply_data": "replied",
+        ".threadlist_abs": "abstract",
+        "i.icon-top": "top",
+        "i.icon-good": "good",
+    }
 )
 _TITLE_LENGTH = 30  # characters, to which lists cut the text of a thread without a title
 _AUTHOR_TITLE = re.compile(r"主题作者\s{0,9}[:：]\s{0,9}(.+)", re.DOTALL)
@@ -114,9 +101,7 @@ class _Part(NamedTuple):
 
 def _entries(page: LexborHTMLParser) -> list[dict[str, _Part]]:
     entries: list[dict[str, _Part]] = []
-    for node in page.css(_PARTS):
-        attributes = node.attributes
-        kind = _kind(attributes.get("class") or "")
+    for kind, node, attributes in _PARTS.find(page):
         if kind == "entry":
             entries.append({kind: _Part(node, attributes)})
         elif entries:
@@ -124,16 +109,11 @@ def _entries(page: LexborHTMLParser) -> list[dict[str, _Part]]:
     return entries
 
 
-@functools.lru_cache(maxsize=512)
-def _kind(classes: str) -> str:
-    return next((_PART[part] for part in classes.split() if part in _PART), "")
-
-
 def _thread(
     entry: dict[str, _Part], forum_id: int | None, users: Users, at: datetime | None
 ) -> Thread | None:
     attributes = entry["entry"].attributes
-    about = markup.fields(attributes.get("data-field"))
+    about = script.fields(attributes.get("data-field"))
     title = entry.get("title")
     thread_id = (
         identifier(about.get("id"))
@@ -143,7 +123,7 @@ def _thread(
     if thread_id is None or thread_id == PROMOTION_ID:
         return None
     author = entry["author"].attributes if "author" in entry else {}
-    author_id = identifier(markup.fields(author.get("data-field")).get("user_id"))
+    author_id = identifier(script.fields(author.get("data-field")).get("user_id"))
     called = _AUTHOR_TITLE.match(author.get("title") or "")
     user_name = name(about.get("author_name"))
     nickname = name(about.get("author_nickname")) or name(called[1] if called else None)
@@ -177,7 +157,7 @@ def _clock(part: _Part | None, at: datetime | None) -> datetime | None:
 
 
 def _forum(page: LexborHTMLParser, body: bytes) -> Forum | None:
-    data = markup.page_data(body, b"forum")
+    data = script.page_data(body, b"forum")
     forum_id = identifier(data.get("id")) or identifier(data.get("forum_id"))
     if forum_id is None:
         return None

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING, Any
 
 from tieba.pages.answers import Answer, Outcome, Page
 from tieba.pages.users import Users
 from tieba.pages.values import identifier, integer, mapping, name, text, thread_in
-from tieba.pages.web import comments, markup
+from tieba.pages.web import comments, markup, script
+from tieba.pages.web.content import content, content_of
 from tieba.records import Comment, Forum, Post, Thread
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-FLOORS_PER_PAGE = 30
 LIST_ID = b"j_p_postlist"
 LIST = "#j_p_postlist, .l_post"
 
-# What a floor is made of, in the order of the page. As in lists, parts belong to the floor that began last.
-_PART = {
-    "l_post": "floor",
-    "j_d_post_content": "content",
-    "core_reply_tail": "tail",
-    "ad_bottom_view": "advertisement",
-    "lzl_single_post": "comment",
-    "lzl_content_main": "comment",
-    "lzl_time": "comment",
-    "at": "comment",
-}
-_PARTS = f".l_post, .j_d_post_content, .core_reply_tail, .ad_bottom_view, {comments.PARTS}"
+_PARTS = markup.Parts(
+    {
+        ".l_post": "floor",
+        ".j_d_post_content": "content",
+        ".core_reply_tail": "tail",
+        ".ad_bottom_view": "advertisement",
+        **dict.fromkeys(comments.PARTS, "comment"),
+    }
+)
 _TAILS = ".tail-info, .post-tail-wrap > span, .p_tail li, .p_mtail li"  # where there is no core_reply_tail
 _POST_CONTENT = re.compile(r"\Apost_content_(\d{1,19})\Z")
 _PORTRAIT = re.compile(r"/portrait/item/([^?/#]+)")
@@ -50,7 +46,7 @@ def is_whole(body: bytes) -> bool:
 
 def read_thread(tree: LexborHTMLParser, body: bytes, thread_id: int | None, number: int | None) -> Answer:
     """Read a thread page; `thread_id` and `number` of the request hold where the page does not tell."""
-    about_thread, about_forum = markup.page_data(body, b"thread"), markup.page_data(body, b"forum")
+    about_thread, about_forum = script.page_data(body, b"thread"), script.page_data(body, b"forum")
     users = Users()
     floors = _floors(tree)
     thread_id = (
@@ -91,7 +87,7 @@ class _Floor:
 
     def __init__(self, node: LexborNode, source: str | None) -> None:
         self.node = node
-        data = markup.fields(source)
+        data = script.fields(source)
         self.author = mapping(data.get("author"))
         self.content = mapping(data.get("content"))
         self.parts: dict[str, LexborNode] = {}
@@ -108,7 +104,7 @@ class _Floor:
         count = integer(self.content.get("comment_num"))
         if count is None:
             count = integer(
-                markup.node_fields(self.node.css_first(".j_lzl_r, .j_lzl_container")).get("total_num")
+                script.node_fields(self.node.css_first(".j_lzl_r, .j_lzl_container")).get("total_num")
             )
         return Post(
             post_id=post_id,
@@ -137,7 +133,7 @@ class _Floor:
     def _author(self, users: Users) -> tuple[int | None, str | None]:
         author_id = identifier(self.author.get("user_id"))
         if author_id is None:
-            author_id = identifier(markup.node_fields(self.node.css_first(".d_name")).get("user_id"))
+            author_id = identifier(script.node_fields(self.node.css_first(".d_name")).get("user_id"))
         user_name = name(self.author.get("user_name"))
         nickname = name(self.author.get("user_nickname"))
         portrait = name(self.author.get("portrait"))
@@ -152,9 +148,9 @@ class _Floor:
 
     def _text(self) -> tuple[str | None, tuple[str, ...] | None]:
         if (node := self.parts.get("content")) is not None:
-            return markup.content(node)
+            return content(node)
         source = text(self.content.get("content"))
-        return (None, None) if source is None else markup.content_of(source)
+        return (None, None) if source is None else content_of(source)
 
 
 def _found(pattern: re.Pattern[str], value: str) -> str | None:
@@ -164,9 +160,7 @@ def _found(pattern: re.Pattern[str], value: str) -> str | None:
 
 def _floors(tree: LexborHTMLParser) -> list[_Floor]:
     floors: list[_Floor] = []
-    for node in tree.css(_PARTS):
-        attributes = node.attributes
-        part = _part(attributes.get("class") or "")
+    for part, node, attributes in _PARTS.find(tree):
         if part == "floor":
             floors.append(_Floor(node, attributes.get("data-field")))
         elif floors and part == "comment":
@@ -174,11 +168,6 @@ def _floors(tree: LexborHTMLParser) -> list[_Floor]:
         elif floors:
             floors[-1].parts.setdefault(part, node)
     return floors
-
-
-@functools.lru_cache(maxsize=512)
-def _part(classes: str) -> str:
-    return next((_PART[part] for part in classes.split() if part in _PART), "")
 
 
 def _forum(tree: LexborHTMLParser, about: dict[str, Any], forum_id: int | None) -> Forum | None:
@@ -219,7 +208,7 @@ def _thread(
 
 
 def _page(tree: LexborHTMLParser, body: bytes, number: int | None) -> Page:
-    data = markup.page_data(body, b"pager")
+    data = script.page_data(body, b"pager")
     last = _first(
         _shown(tree, 1),
         identifier(markup.attribute(tree.css_first("input[max-page]"), "max-page")),
