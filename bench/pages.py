@@ -27,6 +27,7 @@ from bench.report import note
 from replica.web.lists import forum_page
 from replica.web.threads import thread_page
 from replica.world import ForumSettings, World
+from tieba.pages.web import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.pages", description=description, epilog=example)
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK_ROUNDS} rounds; for trying")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as workers do
     pages = _captured() or _generated()
     rounds = _QUICK_ROUNDS if arguments.quick else _ROUNDS
     rows: list[dict[str, Any]] = []

@@ -14,6 +14,7 @@ from scrapy.exceptions import IgnoreRequest
 
 from tieba.cluster import Cluster
 from tieba.pages import ForumPage, Outcome, Received, Target
+from tieba.pages.web import keep_freed_memory
 from tieba.requests import source_of, target_of
 from tieba.samples import Sample, Samples
 from tieba.settling import settler_of
@@ -40,6 +41,8 @@ class PolitenessMiddleware:
         self._cluster = Cluster.of(crawler)
         settings = crawler.settings
         self._source = source_of(self._cluster.config)
+        if self._cluster.config.source == "web":
+            keep_freed_memory()
         self._samples = Samples(self._cluster.config.samples_dir)
         self._max_attempts = settings.getint("FRONTIER_MAX_ATTEMPTS")
         self._first_pause = settings.getfloat("TIEBA_FIRST_PAUSE")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tieba.pages.sources import Received
     from tieba.pages.targets import Fetch, Target
 
-__all__ = ["WebPages"]
+__all__ = ["WebPages", "keep_freed_memory"]
 
 # Several times what the largest known page has. What has more is not read: HTML parsers take time that grows
 # with the square of the depth of nesting, and no store takes a text of that size.
@@ -29,10 +29,7 @@ _MOST_TAGS = 30_000
 _ENTRIES = ".l_post, .j_thread_list, .lzl_single_post"
 _MOST_ENTRIES = 500  # they can lie in one another, too
 
-# By default glibc gives the memory of each page's tree back to the system and fetches the next page's from it
-# anew: a quarter of the time goes there. Once a block of this size was freed, it keeps as much.
-_block = bytes(16 << 20)
-del _block
+_KEPT = 16 << 20  # bytes, several times what a page's tree takes
 
 
 class WebPages:
@@ -90,6 +87,15 @@ class WebPages:
             return answer
         other = _other(answer, target, is_json=payload is not None)
         return _unknown(f"answer {other} to a request for {target}") if other else answer
+
+
+def keep_freed_memory() -> None:
+    """Have this process keep what the tree of a page took, for the next page's.
+
+    By default glibc gives it back to the system and fetches it anew: a quarter of the time goes there. Once a
+    block of this size was freed, it keeps as much (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    bytes(_KEPT)
 
 
 def _call(endpoint: str, path: str, fields: dict[str, str | int]) -> Call:
