@@ -331,6 +331,13 @@ async def test_scan_gives_records_in_reading_order(store):
     assert await scan(store, "users", forum_id=1) == []
 
 
+async def test_scan_of_a_forum_with_more_threads_than_are_read_at_once(store):
+    keys = range(1, 1202)
+    await store.save([Thread(thread_id=key, forum_id=key % 2) for key in keys])
+    await store.save([Post(post_id=5000 - key, thread_id=key) for key in keys])
+    assert [post["thread_id"] for post in await scan(store, "posts", forum_id=1)] == list(keys[::2])
+
+
 async def test_scan_is_limited_by_times(store):
     await store.save([Post(post_id=key, created_at=NOON + timedelta(hours=key)) for key in (1, 2, 3)])
     await asyncio.sleep(0.01)

@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from array import array
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiomysql
 import pymysql
-from pymysql.constants import CR, ER
-from pymysql.converters import escape_item
+from pymysql.constants import CR, ER, FIELD_TYPE
+from pymysql.converters import decoders, escape_item
 
 from tieba.records import RECORD_TYPES, Visit
-from tieba.storage import SEEN, ForumTotals, StoreError, StoreUnavailable
+from tieba.storage import ORDER, SEEN, ForumTotals, StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
 from tieba.storage.merging import merge
 from tieba.storage.tables import TABLES, USER_KEY, VISITED, select, select_totals, sql_key
@@ -60,9 +62,11 @@ _SCHEMA_WAIT_SECONDS = 30
 _STATEMENT_BYTES = 1_000_000
 _PACKET_MARGIN_BYTES = 1_000
 _ROWS_A_READ = 1_000
+_THREADS_A_READ = 500  # of which posts or comments are asked for at once
 _COUNTED_ROWS = 2_000_000  # larger tables are counted by the server's estimate
 _TRIES = 5  # of what other workers' transactions got in the way of
 
+_DECODERS = {**decoders, FIELD_TYPE.DATETIME: lambda text: datetime.fromisoformat(f"{text}+00:00")}
 _IN_THE_WAY = {ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT}
 _UNAVAILABLE = _IN_THE_WAY | {
     ER.CON_COUNT_ERROR,
@@ -130,12 +134,9 @@ class MysqlStore:
     async def scan(self, query: Query) -> AsyncIterator[Document]:
         """Give the records that fit, ordered; see `Store`."""
         table = TABLES[query.collection]
-        async with self._connection(aiomysql.SSCursor) as cursor:
-            sql, parameters = select(query)
-            await self._execute(cursor, _filled(sql, parameters).encode())
-            while rows := await cursor.fetchmany(_ROWS_A_READ):
-                for row in rows:
-                    yield table.document([_aware(value) for value in row])
+        async for rows in self._rows_of(query):
+            for row in rows:
+                yield table.document(row)
 
     async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
         """Give the last visit of each of these threads that has one."""
@@ -150,7 +151,7 @@ class MysqlStore:
                 crawl_id=crawl_id,
                 scope=scope,
                 reply_count=replies,
-                last_reply_at=_aware(at),
+                last_reply_at=at,
             )
             for thread_id, crawl_id, scope, replies, at in rows
         }
@@ -194,6 +195,7 @@ class MysqlStore:
                     minsize=0,
                     maxsize=_CONNECTIONS,
                     charset="utf8mb4",
+                    conv=_DECODERS,
                     autocommit=True,
                     init_command=_SESSION,
                     connect_timeout=_CONNECT_SECONDS,
@@ -223,6 +225,32 @@ class MysqlStore:
                 f"MySQL takes no record of {len(statement)} bytes: see max_allowed_packet {self._place}"
             )
         await cursor.execute(statement)
+
+    async def _rows_of(self, query: Query) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """Stream the rows that answer a query.
+
+        A forum's posts and comments are asked for by some threads at a time: the index then gives them in
+        order, where joined with their threads they all would have to be sorted first.
+        """
+        if query.forum_id is None or query.thread_id is not None or query.collection not in ORDER:
+            async for rows in self._stream(*select(query)):
+                yield rows
+            return
+        thread_ids = array("q")
+        ask = "SELECT thread_id FROM threads WHERE forum_id = ? ORDER BY thread_id"
+        async for rows in self._stream(ask, [query.forum_id]):
+            thread_ids.extend(thread_id for (thread_id,) in rows)
+        of_any_forum = replace(query, forum_id=None)
+        for first in range(0, len(thread_ids), _THREADS_A_READ):
+            some = thread_ids[first : first + _THREADS_A_READ]
+            async for rows in self._stream(*select(of_any_forum, some.tolist())):
+                yield rows
+
+    async def _stream(self, sql: str, parameters: Sequence[Any]) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        async with self._connection(aiomysql.SSCursor) as cursor:
+            await self._execute(cursor, _filled(sql, parameters).encode())
+            while rows := await cursor.fetchmany(_ROWS_A_READ):
+                yield rows
 
     async def _select(self, sql: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         if any(isinstance(value, (list, set, tuple)) and not value for value in parameters):
@@ -432,10 +460,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, (set, list, tuple)):
         return f"({', '.join(map(_literal, value))})"
     return str(escape_item(value, "utf8mb4"))
-
-
-def _aware(value: Any) -> Any:
-    return value.replace(tzinfo=timezone.utc) if isinstance(value, datetime) else value
 
 
 def _is_in_the_way(error: BaseException | None) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tieba.records import STORED_TYPES, User
 from tieba.storage import ORDER, SEEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from tieba.storage import Document, Query
@@ -26,7 +27,7 @@ USER_KEY = "user_key"
 _USER_KEY_LENGTH = 200  # bytes; a portrait has some 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """A record type's table: its primary key, and the type of every field, as records.py spells it."""
 
@@ -51,14 +52,23 @@ class Table:
 
     def document(self, values: Sequence[Any]) -> Document:
         """Undo `row` for what `select` gave, without a key that is no field."""
-        document = dict(zip((*self.fields, *SEEN), values, strict=True))
-        for name, kind in self.fields.items():
-            value = document[name]
-            if value is not None and kind.startswith("bool"):
-                document[name] = bool(value)
-            elif value is not None and kind.startswith("tuple"):
-                document[name] = json.loads(value)
+        document = dict(zip(self.selected, values, strict=True))
+        for name, made_of in self._conversions:
+            if (value := document[name]) is not None:
+                document[name] = made_of(value)
         return document
+
+    @cached_property
+    def selected(self) -> tuple[str, ...]:
+        """The columns that make a document."""
+        return (*self.fields, *SEEN)
+
+    @cached_property
+    def _conversions(self) -> list[tuple[str, Callable[[Any], Any]]]:
+        """Fields that no database keeps as they are, each with what makes it of the value there."""
+        made_of: dict[str, Callable[[Any], Any]] = {"bool": bool, "tuple[str, ...]": json.loads}
+        kinds = ((name, kind.partition(" |")[0]) for name, kind in self.fields.items())
+        return [(name, made_of[kind]) for name, kind in kinds if kind in made_of]
 
 
 TABLES = {
@@ -83,12 +93,14 @@ def sql_key(name: str, key: Key) -> Key | bytes:
     return value
 
 
-def select(query: Query) -> tuple[str, list[int | datetime]]:
-    """Give the statement, and its parameters, that answers a query in order."""
+def select(
+    query: Query, thread_ids: Sequence[int] | None = None
+) -> tuple[str, list[int | datetime | Sequence[int]]]:
+    """Give the statement, and its parameters, that answers a query in order; maybe of some threads only."""
     table = TABLES[query.collection]
     source = f"{table.name} AS r"
     conditions = []
-    parameters: list[int | datetime] = []
+    parameters: list[int | datetime | Sequence[int]] = []
     if query.forum_id is not None:
         if table.name in ORDER:
             source += " JOIN threads AS t ON t.thread_id = r.thread_id"
@@ -96,6 +108,9 @@ def select(query: Query) -> tuple[str, list[int | datetime]]:
         else:
             conditions.append(_compare(table, "forum_id", "="))
         parameters.append(query.forum_id)
+    if thread_ids is not None:
+        conditions.append("r.thread_id IN ?")
+        parameters.append(thread_ids)
     for column, operator, bound in (
         ("thread_id", "=", query.thread_id),
         ("created_at", ">=", query.created_since),
@@ -105,7 +120,7 @@ def select(query: Query) -> tuple[str, list[int | datetime]]:
         if bound is not None:
             conditions.append(_compare(table, column, operator))
             parameters.append(bound)
-    columns = ", ".join(f"r.{name}" for name in (*table.fields, *SEEN))
+    columns = ", ".join(f"r.{name}" for name in table.selected)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     order = ", ".join(f"r.{name}" for name in table.order)
     return f"SELECT {columns} FROM {source}{where} ORDER BY {order}", parameters
