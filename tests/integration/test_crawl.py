@@ -189,10 +189,11 @@ def test_abandoning_a_crawl_leaves_nothing_of_it_to_the_new_one(environment, qui
         wait_for(service)
 
 
-def test_forum_that_does_not_exist(environment, quiet_site):
-    environment |= {"TIEBA_API_URL": quiet_site}
+@pytest.mark.parametrize(("source", "says"), [("api", "error"), ("web", "page says")])
+def test_forum_that_does_not_exist(environment, quiet_site, source, says):
+    environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_WEB_URL": quiet_site, "TIEBA_SOURCE": source}
     output = wait_for(crawl(environment, "-a", "forum=没有这个吧"))
-    assert "forum '没有这个吧' does not exist on this site: refused, error" in output
+    assert f"forum '没有这个吧' does not exist on this site: refused, {says}" in output
     report = tieba(environment, "report", "--truth", quiet_site)
     assert report.returncode == 1
     assert "does not exist" in report.stdout, report.stderr

@@ -134,13 +134,14 @@ def test_a_page_in_gbk():
     [
         (API, 200, Outcome.RATE_LIMITED),
         (API, 404, Outcome.RATE_LIMITED),
-        (THREAD, 200, Outcome.DELETED),
+        (THREAD, 404, Outcome.DELETED),
+        (THREAD, 200, Outcome.UNKNOWN),
         (None, 404, Outcome.DELETED),
         (None, 200, Outcome.UNKNOWN),
         ("https://tieba.baidu.com/f?kw=x", 404, Outcome.UNKNOWN),
     ],
 )
-def test_page_404_means_what_its_address_or_else_its_status_says(url, status, expected):
+def test_page_404_without_words_means_what_its_address_and_status_say(url, status, expected):
     assert read_any(Received("<title>贴吧404</title>".encode(), status, url)).outcome is expected
 
 
@@ -148,6 +149,26 @@ def test_page_404_of_the_client_api_never_means_deleted():
     """Its script may hold what it says of threads that are gone."""
     body = "<title>贴吧404</title><script>var texts = ['该贴已被删除']</script>".encode()
     assert outcome(body, url=API) is Outcome.RATE_LIMITED
+
+
+NO_FORUM = "“甲”吧尚未建立。欢迎创建本吧，与今后来到这里的朋友交流讨论。"
+
+
+@pytest.mark.parametrize(
+    ("body", "url", "expected"),
+    [
+        (f"<p>{NO_FORUM}</p>", "https://tieba.baidu.com/f?kw=x&pn=0", Outcome.REFUSED),
+        (f"<p>{NO_FORUM}</p>", "https://tieba.baidu.com/f/good?kw=x", Outcome.REFUSED),
+        (f"<p>{NO_FORUM}</p>", None, Outcome.REFUSED),
+        (f"<p>{NO_FORUM}</p>", THREAD, Outcome.UNKNOWN),
+        (f"<div id='app'></div><script>var texts = ['{NO_FORUM}']</script>", None, Outcome.UNKNOWN),
+        (f"<div id='app'></div><script>var texts = ['{NO_FORUM}']", None, Outcome.UNKNOWN),
+    ],
+    ids=["list", "list of good threads", "saved", "thread", "in a script", "in a script that is cut off"],
+)
+def test_the_page_of_a_forum_that_is_not_there(body, url, expected):
+    answer = WebPages().read(Received(f"<html>{body}".encode(), url=url), ForumPage("甲"))
+    assert answer.outcome is expected
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Outcome(str, Enum):
     DELETED = "deleted"
     CLOSED = "closed"  # the forum is not open
     LOGIN_REQUIRED = "login_required"
-    REFUSED = "refused"  # an error code of the site's API
+    REFUSED = "refused"  # an error code of the site's API, or the page of a forum that is not there
     UNKNOWN = "unknown"  # nothing recognised: an error, never an empty page
 
     def __str__(self) -> str:

@@ -31,6 +31,10 @@ _DELETED = {
         "您访问的贴子不存在": "there is no such thread",
     }.items()
 }
+# Of the page that offers to create a forum, of which there is no capture: read outside of scripts, in which a
+# page can hold what it shows in another case.
+_NO_FORUM = ("吧尚未建立".encode(), "欢迎创建".encode())
+_SCRIPT = re.compile(rb"<script\b.*?(?:</script|\Z)", re.DOTALL | re.IGNORECASE)
 _CLOSED = "本吧暂不开放".encode()
 _TITLE = re.compile(rb"<title\b[^>]{0,200}>([^<]{0,200})", re.IGNORECASE)
 _TITLE_404 = "贴吧404".encode()
@@ -162,13 +166,16 @@ def _classify_page(status: int, url: str | None, body: bytes) -> Verdict:
             return Outcome.DELETED, f"page says that {reason}"
     if _CLOSED in body:
         return Outcome.CLOSED, "page says that the forum is not open"
-    # Without its address, only the status tells the page of a deleted thread from that of a crawl too fast.
-    if _TITLE_404 in title and (path.startswith("/p/") or (status == 404 and not path)):
+    shown = _SCRIPT.sub(b"", body)
+    if path in {"", "/f", "/f/good"} and all(sign in shown for sign in _NO_FORUM):
+        return Outcome.REFUSED, "page says that there is no such forum"
+    # Where it has no words, only the status tells a deleted thread's page from that of a crawl too fast.
+    if _TITLE_404 in title and status == 404 and (path.startswith("/p/") or not path):
         return Outcome.DELETED, "page 贴吧404 in place of a thread"
     if _TITLE_LOGIN in title:
         return Outcome.LOGIN_REQUIRED, "page to log in"
-    shown = f"titled {title.decode(errors='replace')!r}" if title else f"of {len(body)} bytes"
-    return Outcome.UNKNOWN, f"HTTP {status}, page {shown}"
+    known = f"titled {title.decode(errors='replace')!r}" if title else f"of {len(body)} bytes"
+    return Outcome.UNKNOWN, f"HTTP {status}, page {known}"
 
 
 def path_of(url: str | None) -> str:
