@@ -3,13 +3,14 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from datetime import datetime
 
 import pytest
 
-from tests.conftest import get_json
+from tests.conftest import free_port, get_json, running
 from tests.integration.commands import crawl, tieba, wait_for
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
@@ -187,6 +188,27 @@ def test_abandoning_a_crawl_leaves_nothing_of_it_to_the_new_one(environment, qui
     finally:
         service.send_signal(signal.SIGTERM)
         wait_for(service)
+
+
+def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "f").write_text("<html><title>Welcome</title></html>")
+    port = free_port()
+    server = [sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", tmp_path / "site", str(port)]
+    environment |= {
+        "TIEBA_SOURCE": "web",
+        "TIEBA_WEB_URL": f"http://127.0.0.1:{port}",
+        "TIEBA_SAMPLES_DIR": str(tmp_path / "samples"),
+    }
+    with running(server, port, tmp_path / "log"):
+        output = wait_for(crawl(environment, "-a", "forum=聊天", "-s", "FRONTIER_MAX_ATTEMPTS=1"))
+    (sample,) = (tmp_path / "samples").iterdir()
+    assert f"HTTP 200, page titled 'Welcome'; saved as {sample}" in output
+    first, *headers = sample.read_text().partition("\n\n")[0].splitlines()
+    assert first == "HTTP/1.1 200"
+    assert {"content-type: application/octet-stream", "tieba-source: web"} <= set(headers)
+    parsed = json.loads(tieba(environment, "parse", str(sample)).stdout)
+    assert (parsed["outcome"], parsed["error"]) == ("unknown", "HTTP 200, page titled 'Welcome'")
 
 
 @pytest.mark.parametrize(("source", "says"), [("api", "error"), ("web", "page says")])
