@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from redis import exceptions as redis_errors
 
 from frontier.connection import ERRORS, Address, cause, connect, one_line, sentinels, trouble
 from tieba.errors import Away, Unusable
+from tieba.files import writable_folder
 from tieba.storage import StoreError, StoreUnavailable
 from tieba.storage.stores import make_store
 
@@ -53,6 +53,8 @@ async def check_servers(config: Config) -> None:
     """Raise Unusable unless Redis, the store and the folder of pictures can be used."""
     if config.pictures and "://" not in config.pictures_store:
         _check_folder("pictures_store", Path(config.pictures_store))
+    elif config.pictures and find_spec("botocore") is None:
+        raise Unusable(f"pictures_store: {config.pictures_store}: needs botocore, which is not installed")
     await _check_redis(config)
     try:
         store = make_store(config)
@@ -91,9 +93,7 @@ async def _check_redis(config: Config) -> None:
 
 def _check_folder(key: str, folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        writable_folder(folder)
     except OSError as error:
         raise Unusable(
             f"{key}: {folder}: {error.strerror}; name another, or make this one writable"

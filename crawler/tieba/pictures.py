@@ -14,10 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from collections import defaultdict
-from contextlib import suppress
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -34,11 +32,14 @@ from scrapy.utils.defer import ensure_awaitable
 
 from frontier import Limit
 from tieba.cluster import Cluster
+from tieba.files import whole_file
 from tieba.records import Post
 from tieba.settling import PutBack
 from tieba.turns import take_turn
 
 if TYPE_CHECKING:
+    import os
+
     from scrapy.crawler import Crawler
     from scrapy.http import Response
     from scrapy.pipelines.media import FileInfo, FileInfoOrError, MediaPipeline
@@ -67,7 +68,7 @@ logger = logging.getLogger(__name__)
 class FolderStore(FSFilesStore):
     """A folder in which a file is whole or not there, also after a crash."""
 
-    def persist_file(
+    async def persist_file(  # type: ignore[override]
         self,
         path: str | os.PathLike[str],
         buf: BytesIO,
@@ -77,15 +78,13 @@ class FolderStore(FSFilesStore):
     ) -> None:
         """Write a file; other workers may write the same one."""
         target = Path(self.basedir, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            part.write_bytes(buf.getvalue())
-            part.replace(target)
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
-            raise
+
+        def write() -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(target) as file:
+                file.write(buf.getvalue())
+
+        await run_in_thread(write)
 
     def read_file(self, path: str) -> bytes | None:
         """Give a file's contents, None where there is none."""

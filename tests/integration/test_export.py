@@ -152,11 +152,14 @@ def test_what_is_exported_can_be_chosen(export, arguments, keys):
     assert ids(export, *arguments) == keys
 
 
-def test_folders_of_nodes_are_read_together(export, tmp_path):
-    asyncio.run(save(JsonlStore(tmp_path / "node1"), RECORDS[:9]))
-    asyncio.run(save(JsonlStore(tmp_path / "node2"), RECORDS[9:], MARKS))
-    folders = ["--from", str(tmp_path / "node1"), str(tmp_path / "node2")]
-    assert ids(export, *folders, "--forum", "聊天", "--no-deleted") == [700, 702, 730]
+@pytest.mark.parametrize("folders", [["containers"], ["containers/node1", "containers/node2"]])
+def test_folders_of_nodes_are_read_together(export, here, folders):
+    asyncio.run(save(JsonlStore(here / "containers/node1"), RECORDS[:9]))
+    asyncio.run(save(JsonlStore(here / "containers/node2"), RECORDS[9:], MARKS))
+    (file,) = (here / "containers/node2").iterdir()
+    with file.open("ab") as written:
+        written.write(b'{"record":"post","post_id":')  # it was gathered while a worker wrote
+    assert ids(export, "--from", *folders, "--forum", "聊天", "--no-deleted") == [700, 702, 730]
 
 
 @pytest.mark.usefixtures("stored")

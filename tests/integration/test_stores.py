@@ -534,6 +534,7 @@ async def test_files_of_killed_workers_are_compressed_without_their_torn_line(fo
     (path,) = folder.iterdir()
     with path.open("ab") as file:
         file.write(b'{"record":"post","seen_at":"2026-')
+    (folder / f".{path.name}.gz.part-1").touch()
     alive = JsonlStore(folder)
     await alive.save(posts(3))
     await closed(JsonlStore(folder))  # leaves the file of the one that is alive
@@ -553,6 +554,22 @@ async def test_folders_of_several_nodes_are_one_store(folder):
         found = await only(store, "threads")
         assert (found["title"], found["reply_count"], found["author_name"]) == ("题", 9, "甲")
         assert found["first_seen"] < found["deleted_at"] < found["last_seen"]
+
+
+async def test_files_are_read_while_a_worker_writes_and_compresses_them(folder):
+    worker = JsonlStore(folder, file_bytes=1)
+    await worker.open()
+
+    async def write():
+        for key in range(1, 101):
+            await worker.save(posts(key))
+
+    found, writing = [], asyncio.create_task(write())
+    while not writing.done():
+        found.append((await JsonlStore(folder).counts())["posts"])
+    await worker.close()
+    assert found == sorted(found)
+    assert (await JsonlStore(folder).counts())["posts"] == 100
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tieba.config import load
 from tieba.errors import Unusable, UsageError
+from tieba.files import whole_file
 from tieba.pages.values import identifier
 from tieba.seeds import moment
 from tieba.storage import StoreError
@@ -225,9 +226,9 @@ def _writer(options: argparse.Namespace, file: IO[bytes], path: Path | None) -> 
 
 
 def _file(path: Path | None) -> AbstractContextManager[IO[bytes]]:
-    from tieba.export.output import new_file, standard_output
+    from tieba.export.output import standard_output
 
-    return standard_output() if path is None else new_file(path)
+    return standard_output() if path is None else whole_file(path)
 
 
 def _path(options: argparse.Namespace) -> Path | None:

@@ -1,11 +1,11 @@
-"""Where an export goes: a file or folder that is there whole or not at all, or the standard output."""
+"""Where an export goes: a path that is free, a folder that is whole or not there, or the standard output."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from tieba.errors import UsageError
@@ -42,25 +42,9 @@ def check_free(path: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes its name when the block ends without an error, and is gone otherwise."""
-    part = _part(path)
-    try:
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-
-
-@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Give a folder that takes its name when the block ends without an error, and is gone otherwise."""
-    part = _part(path)
+    part = path.with_name(f".{path.name}.part-{os.getpid()}")
     part.mkdir()
     try:
         yield part
@@ -79,10 +63,6 @@ def standard_output() -> Iterator[IO[bytes]]:
     """Give the standard output, for bytes."""
     yield sys.stdout.buffer
     sys.stdout.buffer.flush()
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part-{os.getpid()}")
 
 
 def _is_ours(folder: Path) -> bool:

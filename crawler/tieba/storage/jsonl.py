@@ -24,8 +24,9 @@ import sqlite3
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
+from tieba.files import sync_folder, whole_file, writable_folder
 from tieba.records import RECORD_TYPES, STORED_TYPES
 from tieba.storage import StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
@@ -56,16 +57,14 @@ class JsonlStore:
         self._compressions: set[asyncio.Task[None]] = set()
         self._commits = GroupCommit(self._write)
         self._replay: Replay | None = None
-        self._replayed: list[tuple[Path, int]] = []
+        self._replayed: list[tuple[Path, int | None]] = []
         self._reading = asyncio.Lock()
 
     async def open(self) -> None:
         """Create the folder and compress what killed workers have left there; again changes nothing."""
         with self._translated():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(self._folder, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            for path in self._folder.glob("*.jsonl"):
+            writable_folder(self._folder)
+            for path in self._folder.glob("[!.]*.jsonl"):
                 if (left := _File.left(path)) is not None:
                     self._compress(left)
 
@@ -152,7 +151,7 @@ class JsonlStore:
     async def _read(self) -> Replay:
         """Merge all lines that there are, unless it is done and nothing was added since."""
         files = _files(self._folders)
-        sizes = [(path, path.stat().st_size) for path in files]
+        sizes = [(path, _size(path)) for path in files]
         async with self._reading:
             if self._replay is None or sizes != self._replayed:
                 # Whoever still reads the one before keeps it.
@@ -193,7 +192,7 @@ class _File:
         descriptor = os.open(hidden, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         path = hidden.rename(folder / name)
-        _sync_folder(folder)
+        sync_folder(folder)
         return cls(path, descriptor)
 
     @classmethod
@@ -228,35 +227,22 @@ class _File:
 
     def compress(self) -> None:
         """Replace the file by a compressed one, unless it is gone; then give it up."""
-        target = self.path.with_name(f"{self.path.name}.gz")
-        partial = target.with_name(f".{target.name}.part")
+        target = _compressed(self.path)
         try:
-            with self.path.open("rb") as source, partial.open("wb") as sink:
-                with gzip.GzipFile(
-                    filename="", fileobj=sink, mode="wb", compresslevel=_COMPRESSION
-                ) as packed:
+            for part in target.parent.glob(f".{target.name}.part-*"):  # of a worker that was killed
+                part.unlink()
+            with self.path.open("rb") as source, whole_file(target) as sink:
+                options: dict[str, Any] = {"filename": "", "mode": "wb", "compresslevel": _COMPRESSION}
+                with gzip.GzipFile(fileobj=sink, **options) as packed:
                     shutil.copyfileobj(source, packed, 1024 * 1024)
-                sink.flush()
-                os.fsync(sink.fileno())
-            partial.rename(target)
-            _sync_folder(target.parent)
             self.path.unlink()
         except OSError:
-            # The next worker that starts tries again; nothing is lost.
-            partial.unlink(missing_ok=True)
+            pass  # The next worker that starts tries again; nothing is lost.
         finally:
             self.close()
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lines(merged: Merged, at: float) -> bytes:
@@ -297,9 +283,33 @@ def _json_value(value: Any) -> str:
 def _files(folders: Iterable[Path]) -> list[Path]:
     """Give all files in folders and the folders in them; of one in both forms the compressed one."""
     found = {
-        path for folder in folders for path in folder.rglob("*.jsonl*") if path.suffix in {".jsonl", ".gz"}
+        path
+        for folder in folders
+        for path in folder.rglob("[!.]*.jsonl*")
+        if path.suffix in {".jsonl", ".gz"}
     }
-    return sorted(path for path in found if path.with_name(f"{path.name}.gz") not in found)
+    return sorted(path for path in found if _compressed(path) not in found)
+
+
+def _compressed(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gz")
+
+
+def _size(path: Path) -> int | None:
+    """Give a file's size, None where it has just been replaced by its compressed form."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file, or the compressed one that has replaced it meanwhile."""
+    if path.suffix != ".gz":
+        with contextlib.suppress(FileNotFoundError):
+            return path.open("rb")
+        path = _compressed(path)
+    return cast("IO[bytes]", gzip.open(path, "rb"))
 
 
 def _in_order(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
@@ -329,7 +339,7 @@ def _in_order(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 def _read(path: Path) -> Generator[dict[str, Any], None, None]:
     """Give the lines of a file; a last one that a crash has torn is left out. Raises StoreError."""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+    with _opened(path) as file:
         number = 1
         try:
             for text in file:
