@@ -188,6 +188,7 @@ def test_a_forum_s_threads_are_a_folder_of_pages(export, here):
     assert "&lt;b&gt;一&lt;/b&gt;" in page
     assert "楼中楼" in page
     assert "=1+1" not in page
+    assert page.count("<li>") == 1  # a comment goes with its floor
     assert names(here) == ["聊天-threads"]
 
 

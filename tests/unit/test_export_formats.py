@@ -231,15 +231,6 @@ async def test_a_thread_is_a_page_to_read_in_which_nothing_can_happen():
     assert f"default-src 'none'; style-src 'sha256-{digest}'" in file.getvalue()
 
 
-async def test_what_was_deleted_can_be_left_out_of_a_page():
-    file = io.StringIO()
-    gone = POST | {"deleted_at": NOON}
-    floors = await write_thread(
-        file, THREAD, one_by_one([gone, {"post_id": 9, "text": "stays"}]), COMMENTS[:2], with_deleted=False
-    )
-    assert (floors, [text for kind, text in Page(file.getvalue()).texts if kind == "text"]) == (1, ["stays"])
-
-
 def test_an_index_links_its_threads():
     file = io.StringIO()
     index = IndexPage(file, "聊天吧")

@@ -94,13 +94,10 @@ async def write_thread(
     comments: Iterable[Document],
     *,
     index: str = "",
-    with_deleted: bool = True,
 ) -> int:
     """Write the page of a thread; gives the number of floors. `index` is a link back."""
     under: dict[Any, list[Document]] = defaultdict(list)
     for comment in comments:
-        if not with_deleted and comment.get("deleted_at") is not None:
-            continue
         under[comment.get("post_id")].append(comment)
     file.write(page_head(thread.get("title") or f"{thread['thread_id']}"))
     back = f'<p><a href="{escape(index)}">↑</a></p>' if index else ""
@@ -109,9 +106,6 @@ async def write_thread(
     file.write(f"<header>{back}<h1>{_title(thread)}</h1><p>{about}</p></header>\n")
     floors = 0
     async for post in posts:
-        own_comments = under.pop(post["post_id"], [])
-        if not with_deleted and post.get("deleted_at") is not None:
-            continue
         floors += 1
         floor = f"{post['floor']}楼" if post.get("floor") is not None else None
         by = _join(
@@ -122,7 +116,7 @@ async def write_thread(
             _link(url, f"图片 {number}") for number, url in enumerate(post.get("images") or (), 1)
         )
         file.write(f'<article><p class="by">{by}</p>{_paragraph(post)}{pictures}')
-        _write_comments(file, own_comments)
+        _write_comments(file, under.pop(post["post_id"], []))
         file.write("</article>\n")
     for post_id, rest in under.items():  # of floors that are not stored
         file.write(f'<article><p class="by">{_text(str(post_id))}</p>')

@@ -59,11 +59,8 @@ async def find_forum(store: Store, name: str) -> int:
 
 async def batches(store: Store, collection: str, selection: Selection) -> AsyncIterator[list[Document]]:
     """Give the records of a collection in their order, some thousands at a time."""
-    gone = None if selection.with_deleted else await find_gone(store, collection, selection)
     batch: list[Document] = []
-    async for document in store.scan(selection.query(collection)):
-        if gone is not None and gone.has(document):
-            continue
+    async for document in documents(store, collection, selection):
         batch.append(document)
         if len(batch) == _BATCH:
             yield batch
@@ -72,8 +69,18 @@ async def batches(store: Store, collection: str, selection: Selection) -> AsyncI
         yield batch
 
 
+async def documents(
+    store: Store, collection: str, selection: Selection, *, whole_threads: bool = False
+) -> AsyncIterator[Document]:
+    """Give the records of a collection in their order; those that are gone only if they are asked for."""
+    gone = None if selection.with_deleted else await _find_gone(store, collection, selection)
+    async for document in store.scan(selection.query(collection, whole_threads=whole_threads)):
+        if gone is None or not gone.has(document):
+            yield document
+
+
 @dataclass(frozen=True, slots=True)
-class Gone:
+class _Gone:
     """Threads and posts that are marked as deleted, and with them what is in them."""
 
     thread_ids: frozenset[int]
@@ -88,14 +95,14 @@ class Gone:
         )
 
 
-async def find_gone(store: Store, collection: str, selection: Selection) -> Gone:
+async def _find_gone(store: Store, collection: str, selection: Selection) -> _Gone:
     """Look for marks on what the records of a collection are in."""
     threads = posts = frozenset[int]()
     if collection in {"posts", "comments"}:
         threads = await _marked(store, selection.query("threads", whole_threads=True), "thread_id")
     if collection == "comments":
         posts = await _marked(store, selection.query("posts", whole_threads=True), "post_id")
-    return Gone(threads, posts)
+    return _Gone(threads, posts)
 
 
 async def _marked(store: Store, query: Query, key: str) -> frozenset[int]:

@@ -6,6 +6,7 @@ import codecs
 from typing import IO, TYPE_CHECKING
 
 from tieba.export.html_format import IndexPage, write_thread
+from tieba.export.reading import documents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,14 +28,7 @@ async def write_folder(
         async for thread, posts, comments in _threads(store, selection):
             link = f"{_FOLDER}/{thread['thread_id']}.html"
             with (folder / link).open("wb") as file:
-                floors = await write_thread(
-                    _text(file),
-                    thread,
-                    posts,
-                    comments,
-                    index="../index.html",
-                    with_deleted=selection.with_deleted,
-                )
+                floors = await write_thread(_text(file), thread, posts, comments, index="../index.html")
             index.add(thread, floors, link)
             count(1)
         index.close()
@@ -45,7 +39,7 @@ async def write_page(
 ) -> None:
     """Write the page of the one thread that is selected."""
     async for thread, posts, comments in _threads(store, selection):
-        await write_thread(_text(file), thread, posts, comments, with_deleted=selection.with_deleted)
+        await write_thread(_text(file), thread, posts, comments)
         count(1)
 
 
@@ -55,12 +49,10 @@ async def _threads(
     """Give the threads begun in the selection's time, with their floors and comments."""
 
     def scan(collection: str) -> AsyncIterator[Document]:
-        return store.scan(selection.query(collection, whole_threads=True))
+        return documents(store, collection, selection, whole_threads=True)
 
     posts, comments = _ByThread(scan("posts")), _ByThread(scan("comments"))
     async for thread in scan("threads"):
-        if thread.get("deleted_at") is not None and not selection.with_deleted:
-            continue
         thread_id: int = thread["thread_id"]
         begun = thread.get("created_at")
         if begun is None:  # lists on web pages do not tell
