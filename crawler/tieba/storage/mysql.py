@@ -10,47 +10,28 @@ import contextlib
 import ssl
 from array import array
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiomysql
 import pymysql
 from pymysql.constants import CR, ER, FIELD_TYPE
-from pymysql.converters import decoders, escape_item
+from pymysql.converters import decoders
 
 from tieba.records import RECORD_TYPES, Visit
-from tieba.storage import ORDER, SEEN, ForumTotals, StoreError, StoreUnavailable
+from tieba.storage import ORDER, ForumTotals, StoreError, StoreUnavailable
 from tieba.storage.batches import GroupCommit
 from tieba.storage.merging import merge
-from tieba.storage.tables import TABLES, USER_KEY, VISITED, select, select_totals, sql_key
+from tieba.storage.mysql_statements import SCHEMA, changes, filled, schema
+from tieba.storage.tables import TABLES, select, select_totals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-    from tieba.records import Extent, Storable
+    from tieba.records import Storable
     from tieba.storage import Document, Query
-    from tieba.storage.merging import Merged
-    from tieba.storage.tables import Table
 
-SCHEMA = 1  # raised with every change of the tables
-_TYPES = {  # of columns, by the type of the record's field
-    "int": "BIGINT",  # ids are below 2**63
-    "str": "MEDIUMTEXT",
-    "bool": "BOOLEAN",
-    "datetime": "DATETIME(3)",
-    "tuple[str, ...]": "JSON",
-}
-_KEY_TYPES = {"crawl_id": "VARCHAR(255)", USER_KEY: "VARBINARY(200)"}
-_SEEN_TYPES = ("DATETIME(3) NOT NULL", "DATETIME(3) NOT NULL", "DATETIME(3)")
-_VISITED_TYPES = ("DATETIME(3)", "VARCHAR(255)", "TEXT", "BIGINT", "DATETIME(3)")
-_INDEXES = {
-    "threads": ("(forum_id, last_reply_at)",),
-    "posts": ("(thread_id, floor)", "(author_id)"),
-    "comments": ("(thread_id, post_id)", "(post_id)"),
-    "users": ("(user_id)",),
-}
-_NOW = "UTC_TIMESTAMP(3)"
 _SESSION = (
     "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
     " net_write_timeout = 3600"  # seconds that whoever reads a scan may take over a part of it
@@ -59,7 +40,6 @@ _CONNECTIONS = 4
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 60
 _SCHEMA_WAIT_SECONDS = 30
-_STATEMENT_BYTES = 1_000_000
 _PACKET_MARGIN_BYTES = 1_000
 _ROWS_A_READ = 1_000
 _THREADS_A_READ = 500  # of which posts or comments are asked for at once
@@ -248,7 +228,7 @@ class MysqlStore:
 
     async def _stream(self, sql: str, parameters: Sequence[Any]) -> AsyncIterator[Sequence[Sequence[Any]]]:
         async with self._connection(aiomysql.SSCursor) as cursor:
-            await self._execute(cursor, _filled(sql, parameters).encode())
+            await self._execute(cursor, filled(sql, parameters).encode())
             while rows := await cursor.fetchmany(_ROWS_A_READ):
                 yield rows
 
@@ -256,7 +236,7 @@ class MysqlStore:
         if any(isinstance(value, (list, set, tuple)) and not value for value in parameters):
             return []
         async with self._connection() as cursor:
-            await self._execute(cursor, _filled(sql, parameters).encode())
+            await self._execute(cursor, filled(sql, parameters).encode())
             rows: Sequence[Sequence[Any]] = await cursor.fetchall()
         return rows
 
@@ -266,7 +246,7 @@ class MysqlStore:
         await cursor.execute("SELECT GET_LOCK(%s, %s)", (lock, _SCHEMA_WAIT_SECONDS))
         try:
             if await _schema_version(cursor) is None:
-                for statement in _schema():
+                for statement in schema():
                     await cursor.execute(statement)
         finally:
             await cursor.execute("SELECT RELEASE_LOCK(%s)", (lock,))
@@ -274,7 +254,7 @@ class MysqlStore:
     async def _write(self, records: Sequence[Storable]) -> None:
         """Store in one transaction, which the server confirms when it is on its disk."""
         try:
-            statements = list(_statements(merge(records)))
+            statements = list(changes(merge(records)))
         except UnicodeEncodeError as error:
             raise StoreError(f"MySQL takes only Unicode: {_one_line(error)}") from error
         for tries_left in reversed(range(_TRIES)):
@@ -356,110 +336,6 @@ async def _schema_version(cursor: aiomysql.Cursor) -> int | None:
         return None
     (version,) = await cursor.fetchone()
     return None if version is None else int(version)
-
-
-def _schema() -> Iterator[str]:
-    for table in TABLES.values():
-        kinds = {name: _TYPES[kind.partition(" |")[0]] for name, kind in table.fields.items()}
-        columns = [f"{table.key} {_KEY_TYPES.get(table.key, 'BIGINT')} NOT NULL PRIMARY KEY"]
-        columns += [f"{name} {kind}" for name, kind in kinds.items() if name != table.key]
-        columns += [f"{name} {kind}" for name, kind in zip(SEEN, _SEEN_TYPES, strict=True)]
-        if table.name == "threads":
-            columns += [f"{name} {kind}" for name, kind in zip(VISITED, _VISITED_TYPES, strict=True)]
-        columns += [f"INDEX {index}" for index in _INDEXES.get(table.name, ())]
-        yield (
-            f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(columns)})"
-            " ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-        )
-    yield "CREATE TABLE IF NOT EXISTS tieba_schema (version INT NOT NULL PRIMARY KEY) ENGINE=InnoDB"
-    yield f"INSERT IGNORE INTO tieba_schema VALUES ({SCHEMA})"
-
-
-def _statements(merged: Merged) -> Iterator[bytes]:
-    """Give the statements of a transaction, rows by key, so that workers seldom wait for each other."""
-    for name, table in TABLES.items():
-        there = merged.there[name]
-        seen = sorted(merged.seen[name].items(), key=lambda item: sql_key(name, item[0]))
-        for is_there in (False, True):
-            rows = [(table.row(key, fields)) for key, fields in seen if (key in there) == is_there]
-            update = [f"{column} = COALESCE(VALUES({column}), {column})" for column in table.columns[1:]]
-            update += ["last_seen = VALUES(last_seen)", *(["deleted_at = NULL"] if is_there else [])]
-            yield from _upserts(table, table.columns, rows, f"{_NOW}, {_NOW}, NULL", update)
-        gone = [[sql_key(name, key)] for key in sorted(merged.gone[name])]
-        mark = ["deleted_at = COALESCE(deleted_at, VALUES(deleted_at))"]
-        yield from _upserts(table, (table.key,), gone, f"{_NOW}, {_NOW}, {_NOW}", mark)
-    if merged.visits:
-        yield _visits(sorted(merged.visits.values(), key=lambda visit: visit.thread_id))
-    for extent, present in merged.extents:
-        yield _extent(extent, present)
-
-
-def _upserts(
-    table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]], seen: str, update: Sequence[str]
-) -> Iterator[bytes]:
-    head = f"INSERT INTO {table.name} ({', '.join((*columns, *SEEN))}) VALUES ".encode()
-    tail = f" ON DUPLICATE KEY UPDATE {', '.join(update)}".encode()
-    pending: list[bytes] = []
-    size = 0
-    for row in rows:
-        text = f"({', '.join(map(_literal, row))}, {seen})".encode()
-        if pending and size + len(text) > _STATEMENT_BYTES:
-            yield head + b", ".join(pending) + tail
-            pending, size = [], 0
-        pending.append(text)
-        size += len(text)
-    if pending:
-        yield head + b", ".join(pending) + tail
-
-
-def _visits(visits: Sequence[Visit]) -> bytes:
-    """Give the update of those of the threads that are there."""
-    rows = " UNION ALL ".join(
-        _filled(
-            "SELECT ? AS thread_id, ? AS crawl_id, ? AS scope, ? AS reply_count, ? AS last_reply_at",
-            [visit.thread_id, visit.crawl_id, visit.scope, visit.reply_count, visit.last_reply_at],
-        )
-        for visit in visits
-    )
-    values = (_NOW, "v.crawl_id", "v.scope", "v.reply_count", "v.last_reply_at")
-    changes = ", ".join(
-        f"t.{column} = IF(v.crawl_id IS NULL, NULL, {value})"
-        for column, value in zip(VISITED, values, strict=True)
-    )
-    source = f"threads AS t JOIN ({rows}) AS v ON v.thread_id = t.thread_id"
-    return f"UPDATE {source} SET {changes}".encode()
-
-
-def _extent(extent: Extent, present: Collection[Any]) -> bytes:
-    key = TABLES[extent.collection].key
-    sql = f"UPDATE {extent.collection} SET deleted_at = {_NOW} WHERE deleted_at IS NULL"
-    sql += f" AND {extent.parent_field} = ? AND {key} > ?"
-    parameters: list[Any] = [extent.parent, extent.after]
-    if extent.upto is not None:
-        sql += f" AND {key} <= ?"
-        parameters.append(extent.upto)
-    if present:
-        sql += f" AND {key} NOT IN ?"
-        parameters.append(present)
-    return _filled(sql, parameters).encode()
-
-
-def _filled(sql: str, parameters: Sequence[Any]) -> str:
-    first, *rest = sql.split("?")
-    pairs = zip(parameters, rest, strict=True)
-    return first + "".join(f"{_literal(value)}{text}" for value, text in pairs)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bytes):
-        return f"X'{value.hex()}'"
-    if isinstance(value, datetime):
-        # MySQL rounds what its column does not keep; MongoDB does not.
-        naive = value.astimezone(timezone.utc).replace(tzinfo=None)
-        return f"'{naive.isoformat(' ', timespec='milliseconds')}'"
-    if isinstance(value, (set, list, tuple)):
-        return f"({', '.join(map(_literal, value))})"
-    return str(escape_item(value, "utf8mb4"))
 
 
 def _is_in_the_way(error: BaseException | None) -> bool:

@@ -26,6 +26,7 @@ _ROWS_A_READ = 2_000
 _TIMES = {
     name for table in TABLES.values() for name, kind in table.fields.items() if kind.startswith("datetime")
 }
+_PARENT_FIELDS = ("thread_id", "post_id")
 _VISIT = ("crawl_id", "scope", "reply_count", "last_reply_at")
 
 
@@ -101,8 +102,9 @@ class Replay:
 
     def _limit(self, line: Mapping[str, Any], at: str) -> None:
         self._index()
-        table = TABLES[line["collection"]]
-        parent = {"thread_id": "thread_id", "post_id": "post_id"}[line["parent_field"]]
+        table, parent = TABLES[line["collection"]], line["parent_field"]
+        if parent not in _PARENT_FIELDS:  # it becomes a part of the statement, and comes from a file
+            raise ValueError("parent_field is none")
         self._database.execute(
             f"UPDATE {table.name} SET deleted_at = ?1 WHERE deleted_at IS NULL AND {parent} = ?2"
             f" AND {table.key} > ?3 AND {table.key} <= COALESCE(?4, {table.key})"
