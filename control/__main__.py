@@ -109,7 +109,8 @@ def _nodes(arguments: argparse.Namespace) -> int:
 
 def _release(arguments: argparse.Namespace) -> int:
     environment.ensure()
-    print(json.dumps(release.build(arguments.python, arguments.machine)))
+    extras = [extra for extra in release.EXTRAS if extra in arguments.extra]
+    print(json.dumps(release.build(arguments.python, arguments.machine, extras)))
     return 0
 
 
@@ -179,6 +180,7 @@ def main() -> int:
         status: int = arguments.run(arguments)
     except ControlError as error:
         print(f"error: {error}", file=sys.stderr)
+    build.add_argument("--extra", action="append", choices=release.EXTRAS, default=[], help="several times")
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on where it was", file=sys.stderr)

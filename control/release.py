@@ -1,13 +1,16 @@
 """Releases: what Ansible installs on the nodes, with every wheel, so that nodes need no registry.
 
 An archive holds `wheels/` (the distribution, what it depends on, uv), `requirements.txt` with the
-wheels' hashes, and `install` (install.sh).  It is made once for each pair of Python and machine.
+wheels' hashes, and `install` (install.sh).  It is made once for each Python, machine and set of
+extras: what an extra of crawler/pyproject.toml brings can be larger than all the rest.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,23 +21,25 @@ from control.project import CACHE, REQUIREMENTS, ROOT
 # The oldest supported node, Ubuntu 22.04, has glibc 2.35.
 _GLIBC_MINORS = range(17, 36)
 _MACHINES = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
+EXTRAS = ("export", "s3")  # of crawler/pyproject.toml
 _SOURCE_SUFFIXES = {".py", ".lua", ".html", ".css", ".js", ".toml", ".typed"}
 
 
-def build(python: str, machine: str) -> dict[str, str]:
+def build(python: str, machine: str, extras: Sequence[str] = ()) -> dict[str, str]:
     """Make the release for nodes with `python` ("3.11") on `machine` ("x86_64"), unless it is there.
 
+    `extras` are some of EXTRAS, in their order.
     Returns {"release": its id, "archive": its path}.  The id changes exactly when something in the
     archive does.  Raises ControlError for a machine without wheels.
     """
     if machine not in _MACHINES:
         raise ControlError(f"machine {machine!r}: no wheels for it; use one of {', '.join(_MACHINES)}")
-    release = identify(python, machine)
-    archive = CACHE / "releases" / f"tieba-{release}-cp{python.replace('.', '')}-{machine}.tar"
+    release = identify(python, machine, extras)
+    archive = CACHE / "releases" / f"tieba-{release}-{_kind(python, machine, extras)}.tar"
     if not archive.exists():
         archive.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=archive.parent) as folder:
-            _assemble(Path(folder), python, machine)
+            _assemble(Path(folder), python, machine, extras)
             partial = archive.with_suffix(".part")
             with tarfile.open(partial, "w") as tar:
                 for path in sorted(Path(folder).iterdir()):
@@ -45,18 +50,22 @@ def build(python: str, machine: str) -> dict[str, str]:
 
 
 def _prune(latest: Path) -> None:
-    """Remove all archives for the same platform but `latest` and the one before it."""
-    same_platform = latest.parent.glob(f"tieba-*-{latest.stem.split('-', 2)[2]}.tar")
-    for old in sorted(same_platform, key=lambda path: path.stat().st_mtime)[:-2]:
+    """Remove all archives of the same kind but `latest` and the one before it."""
+    same_kind = latest.parent.glob(f"tieba-*-{latest.stem.split('-', 2)[2]}.tar")
+    for old in sorted(same_kind, key=lambda path: path.stat().st_mtime)[:-2]:
         old.unlink()
 
 
-def identify(python: str, machine: str) -> str:
+def identify(python: str, machine: str, extras: Sequence[str] = ()) -> str:
     """Return the release's id: a hash of all that goes into its archive."""
-    digest = hashlib.sha256(f"{python} {machine}".encode())
+    digest = hashlib.sha256(_kind(python, machine, extras).encode())
     for path in _inputs():
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _kind(python: str, machine: str, extras: Sequence[str]) -> str:
+    return "-".join([f"cp{python.replace('.', '')}", machine, *extras])
 
 
 def _inputs() -> list[Path]:
@@ -65,53 +74,30 @@ def _inputs() -> list[Path]:
     return sorted(sources) + ours
 
 
-def _assemble(folder: Path, python: str, machine: str) -> None:
-    cached = _wheels(python, machine)
-    shutil.copytree(cached, folder / "wheels", copy_function=os.link)
-    (folder / "wheels" / "requirements.txt").rename(folder / "requirements.txt")
-    run(
-        str(UV),
-        "build",
-        "--quiet",
-        "--offline",
-        "--no-create-gitignore",
-        "--wheel",
-        "--out-dir",
-        str(folder / "wheels"),
-        str(ROOT / "crawler"),
-    )
+def _assemble(folder: Path, python: str, machine: str, extras: Sequence[str]) -> None:
+    pinned = _pinned(python, machine, extras)
+    shutil.copy(pinned, folder / "requirements.txt")
+    names = {line.partition("==")[0] for line in pinned.read_text().splitlines()} | {"uv"}
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    for wheel in _wheels(python, machine).iterdir():
+        if re.sub(r"[-_.]+", "-", wheel.name.partition("-")[0]).lower() in names:
+            os.link(wheel, wheels / wheel.name)
+    build = [str(UV), "build", "--quiet", "--offline", "--no-create-gitignore", "--wheel"]
+    run(*build, "--out-dir", str(wheels), str(ROOT / "crawler"))
     shutil.copy(ROOT / "control" / "install.sh", folder / "install")
 
 
 def _wheels(python: str, machine: str) -> Path:
-    """Return the folder with the wheels of nodes.txt, and of uv, for that platform; fetched once."""
-    locked = (REQUIREMENTS / "nodes.txt").read_bytes() + (REQUIREMENTS / "bootstrap.txt").read_bytes()
-    lock = hashlib.sha256(locked).hexdigest()[:12]
-    folder = CACHE / "wheels" / f"cp{python.replace('.', '')}-{machine}-{lock}"
+    """Return the folder with the wheels for that platform, of all extras, and uv's; fetched once."""
+    pinned = _pinned(python, machine, EXTRAS)
+    folder = pinned.with_suffix("")
     if folder.exists():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    tag = python.replace(".", "")
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS] + [f"manylinux2014_{machine}"]
     with TemporaryDirectory(dir=folder.parent) as name:
         partial = Path(name) / "wheels"
-        partial.mkdir()
-        pinned = partial / "requirements.txt"
-        # pip judges markers by the Python it runs on, so leave only the lines that this platform needs.
-        run(
-            *(str(UV), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
-            *(
-                "--python-version",
-                python,
-                "--python-platform",
-                _MACHINES[machine],
-                "--output-file",
-                str(pinned),
-            ),
-            str(REQUIREMENTS / "nodes.txt"),
-        )
-        tag = python.replace(".", "")
-        platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS] + [
-            f"manylinux2014_{machine}"
-        ]
         run(
             *(str(PYTHON), "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"),
             *("--require-hashes", "--python-version", python, "--implementation", "cp"),
@@ -123,3 +109,26 @@ def _wheels(python: str, machine: str) -> Path:
         )
         partial.replace(folder)
     return folder
+
+
+def _pinned(python: str, machine: str, extras: Sequence[str]) -> Path:
+    """Return the file with those lines of nodes.txt that such nodes need; made once.
+
+    pip cannot choose them: it judges markers by the Python that it runs on, and knows no extras there.
+    """
+    inputs = [ROOT / "crawler" / "pyproject.toml", REQUIREMENTS / "nodes.txt", REQUIREMENTS / "bootstrap.txt"]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()[:12]
+    pinned = CACHE / "wheels" / f"{_kind(python, machine, extras)}-{digest}.txt"
+    if not pinned.exists():
+        pinned.parent.mkdir(parents=True, exist_ok=True)
+        # uv keeps the hashes that the file held which it writes.
+        partial = Path(shutil.copy(REQUIREMENTS / "nodes.txt", pinned.with_suffix(".part")))
+        run(
+            *(str(UV), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
+            *("--python-version", python, "--python-platform", _MACHINES[machine]),
+            *("--constraints", str(REQUIREMENTS / "nodes.txt"), "--output-file", str(partial)),
+            *(f"--extra={extra}" for extra in extras),
+            str(ROOT / "crawler" / "pyproject.toml"),
+        )
+        partial.replace(pinned)
+    return pinned

@@ -115,6 +115,7 @@ def test_an_unknown_node_is_answered_with_those_there_are(monkeypatch):
         cluster, "nodes", lambda: [cluster.Node("master", running=True, port=1, settings=Settings())]
     )
     with pytest.raises(ControlError, match=r"node 'slave9' does not run; there are master"):
+    assert release.identify("3.11", "x86_64", ["s3"]) != first
         cluster.ssh("slave9")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tieba.storage import Store
 
 FORMATS = ("csv", "jsonl", "parquet", "xlsx", "html")
-_BINARY = ("parquet", "xlsx")
+_BINARY = {"parquet": "pyarrow", "xlsx": "xlsxwriter"}  # -> what writes it, which not every machine has
 _COLLECTIONS = ("posts", "threads", "comments", "users", "forums")
 _OF_THREADS = ("posts", "threads", "comments")
 
@@ -108,6 +109,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--for-spreadsheet is for csv, not for {options.format}")
     if options.out == "-" and options.format in _BINARY and sys.stdout.isatty():
         raise UsageError(f"--out - would write {options.format} to the terminal; redirect it")
+    if (library := _BINARY.get(options.format)) and find_spec(library) is None:
+        raise Unusable(
+            f"--format {options.format}: needs {library}; run it on the master, or install {library}"
+        )
 
 
 async def _export(options: argparse.Namespace) -> int:

@@ -45,6 +45,11 @@ def test_commands_work_from_any_directory_for_the_ssh_user(host, command):
     assert done.rc == 0, done.stderr
 
 
+def test_what_only_the_master_needs_is_not_installed(host):
+    done = host.run("tieba export --format parquet")
+    assert "needs pyarrow; run it on the master" in done.stderr
+
+
 def test_passwords_are_not_readable(host):
     with host.sudo():
         config = host.file("/etc/tieba/crawler.json")
