@@ -1,13 +1,13 @@
 # Every target's work is in control/ (python3 -m control --help); this file only names it.
 PYTHON ?= python3
-export FORUM PAGES SLAVES TARGET STORAGE SOURCE FORMAT NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
+export FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
 .PHONY: help up scale down clean status watch logs ssh export setup test chaos bench-frontier bench-export bench-pages lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "make up, make chaos: STORAGE=mongodb,mysql,jsonl SOURCE=api|web FORMAT=json|protobuf"
+	@echo "make up, make chaos: STORAGE=mongodb,mysql,jsonl SOURCE=api|web API_FORMAT=json|protobuf"
 	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url CA_FILE=file.pem"
 
 up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=2 TARGET=replica|live
@@ -22,8 +22,8 @@ logs: ## the latest log lines of all nodes: NODE=slave1 LAST=50
 	$(CONTROL) logs
 ssh: ## a shell on a node: NODE=slave1
 	$(CONTROL) ssh
-export: ## write what was crawled into a file: OUT=posts.csv FORMAT=csv|jsonl|parquet|xlsx
-	@NODE=master $(PYTHON) -m control ssh -- tieba export --format=$(or $(FORMAT),csv) --out=- >$(or $(OUT),posts.$(or $(FORMAT),csv))
+export: ## write what was crawled into a file: FORMAT=csv|jsonl|parquet|xlsx|html OUT=posts.csv FORUM=聊天 FORCE=1
+	$(CONTROL) export
 down: ## remove what make up made: nodes, network, image, keys, data
 	$(CONTROL) down
 clean: down ## remove also what this folder can make again: .venv/ and .cache/

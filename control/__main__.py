@@ -7,12 +7,13 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 if sys.version_info < (3, 11):
     version = sys.version.split()[0]
     sys.exit(f"error: python3 is {version}: 3.11 or newer is needed; name one: make up PYTHON=python3.12")
 
-from control import chaos, cluster, engine, environment, image, mongod, release, tests, up
+from control import chaos, cluster, engine, environment, export, image, mongod, release, tests, up
 from control.process import ControlError, run
 
 
@@ -59,6 +60,16 @@ def _ssh(arguments: argparse.Namespace) -> int:
         raise ControlError("NODE: not given; for example make ssh NODE=slave1")
     command = cluster.ssh(node, *arguments.command)
     os.execvp(command[0], command)
+
+
+def _export(_: argparse.Namespace) -> int:
+    out = os.environ.get("OUT")
+    return export.export(
+        Path(out) if out else None,
+        os.environ.get("FORMAT") or export.FORMATS[0],
+        os.environ.get("FORUM", "").strip(),
+        force=bool(os.environ.get("FORCE")),
+    )
 
 
 def _test(arguments: argparse.Namespace) -> int:
@@ -139,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     command("logs", _logs, "the services' latest log lines, of all nodes or of NODE")
     ssh = command("ssh", _ssh, "a shell on NODE, or one command: ssh -- COMMAND …")
     ssh.add_argument("command", nargs="*")
+    command("export", _export, "what was crawled as a file (OUT, FORMAT, FORUM, FORCE)")
     test = command("test", _test, "all tests, or one stage of them")
     test.add_argument("--only", choices=["lint", "unit", "containers"])
     about = "crawl while workers, machines and servers fail, and compare what came of it with the truth"
@@ -156,8 +168,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--only", metavar="PART,…", help="some parts; python -m bench.frontier --help lists them"
     )
-    export = command("bench-export", _bench_export, "a million posts out of MongoDB and MariaDB into Parquet")
-    export.add_argument("--quick", action="store_true", help="few posts; for trying, not for figures")
+    exports = command(
+        "bench-export", _bench_export, "a million posts out of MongoDB and MariaDB into Parquet"
+    )
+    exports.add_argument("--quick", action="store_true", help="few posts; for trying, not for figures")
     pages = command("bench-pages", _bench_pages, "web pages parsed with ours, lxml and parsel")
     pages.add_argument("--quick", action="store_true", help="few rounds; for trying, not for figures")
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
@@ -166,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     build = command("wheelhouse", _release, "make the release that nodes install; for Ansible")
     build.add_argument("--python", required=True, metavar="3.11")
     build.add_argument("--machine", required=True, metavar="x86_64")
+    build.add_argument("--extra", action="append", choices=release.EXTRAS, default=[], help="several times")
     build.add_argument("--json", action="store_true", help="accepted for clarity: the answer is JSON")
     trial = command("mongod", _mongod, "fetch a MongoDB server for trials; for Ansible")
     trial.add_argument("--machine", required=True, metavar="x86_64")
@@ -180,7 +195,6 @@ def main() -> int:
         status: int = arguments.run(arguments)
     except ControlError as error:
         print(f"error: {error}", file=sys.stderr)
-    build.add_argument("--extra", action="append", choices=release.EXTRAS, default=[], help="several times")
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on where it was", file=sys.stderr)

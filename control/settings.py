@@ -1,4 +1,4 @@
-"""What a cluster is made for: TARGET, STORAGE, SOURCE and FORMAT.
+"""What a cluster is made for: TARGET, STORAGE, SOURCE and API_FORMAT.
 
 It stays so until `make down`, since what it has stored would mix with other things.
 """
@@ -15,7 +15,7 @@ STORES = ("mongodb", "mysql", "jsonl")
 _CHOICES = {
     "target": {"replica": "the stand-in site", "live": "tieba.baidu.com"},
     "source": {"api": "what clients are told", "web": "the pages that browsers get"},
-    "format": {"json": "signed", "protobuf": "as clients do today"},
+    "api_format": {"json": "signed", "protobuf": "as clients do today"},
 }
 
 
@@ -26,7 +26,7 @@ class Settings:
     target: str = "replica"
     storage: str = "mongodb"  # one or several of STORES, with commas
     source: str = "api"
-    format: str = "json"
+    api_format: str = "json"
 
     @property
     def stores(self) -> list[str]:
@@ -39,7 +39,7 @@ class Settings:
             "tieba_target": self.target,
             "crawler_storage": self.stores,
             "tieba_source": self.source,
-            "tieba_api_format": self.format,
+            "tieba_api_format": self.api_format,
         }
 
     def to_json(self) -> dict[str, str]:

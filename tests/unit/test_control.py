@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from control import ansible, cluster, release, settings, up
+from control import ansible, cluster, export, release, settings, up
 from control.process import ControlError, last_line, run
 from control.settings import Settings
 
@@ -16,7 +16,7 @@ from control.settings import Settings
         *(("SLAVES", value) for value in ("0", "51")),
         ("TARGET", "mirror"),
         ("SOURCE", "app"),
-        ("FORMAT", "xml"),
+        ("API_FORMAT", "xml"),
         *(("STORAGE", value) for value in ("postgres", "mysql,", "mysql,mysql")),
         ("FORUM", "吧" * 101),
     ],
@@ -32,7 +32,7 @@ def test_a_wrong_value_is_named_with_a_way_out(monkeypatch, name, value):
 
 
 def test_make_passes_what_was_not_given_as_empty(monkeypatch):
-    for name in ("FORUM", "PAGES", "SLAVES", "TARGET", "STORAGE", "SOURCE", "FORMAT"):
+    for name in ("FORUM", "PAGES", "SLAVES", "TARGET", "STORAGE", "SOURCE", "API_FORMAT"):
         monkeypatch.setenv(name, "")
     assert up.Work.from_environment() == up.Work("聊天", 10, None, {})
 
@@ -47,6 +47,22 @@ def test_a_cluster_keeps_what_it_was_made_for():
 
 def test_the_order_of_stores_means_nothing():
     assert settings.given({"STORAGE": "jsonl, mongodb"}) == {"storage": "mongodb,jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "out", "said"),
+    [
+        ("xml", "posts.xml", "FORMAT=xml: use one of csv, "),
+        ("csv", "there.csv", r"OUT=.*there.csv: is there; FORCE=1 replaces it"),
+        ("html", "there.csv", r"OUT=.*there.csv: is a file"),
+        ("csv", ".", r"OUT=.*: is a folder"),
+    ],
+)
+def test_an_export_replaces_nothing_unasked(tmp_path, kind, out, said):
+    (tmp_path / "there.csv").write_text("mine")
+    with pytest.raises(ControlError, match=said):
+        export.export(tmp_path / out, kind, "", force=False)
+    assert (tmp_path / "there.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +115,7 @@ def test_the_release_id_follows_what_is_in_it(tmp_path, monkeypatch):
     first = release.identify("3.11", "x86_64")
     assert release.identify("3.11", "x86_64") == first
     assert release.identify("3.12", "x86_64") != first
+    assert release.identify("3.11", "x86_64", ["s3"]) != first
     inputs[0].write_text("x = 2\n")
     assert release.identify("3.11", "x86_64") != first
 
@@ -115,7 +132,6 @@ def test_an_unknown_node_is_answered_with_those_there_are(monkeypatch):
         cluster, "nodes", lambda: [cluster.Node("master", running=True, port=1, settings=Settings())]
     )
     with pytest.raises(ControlError, match=r"node 'slave9' does not run; there are master"):
-    assert release.identify("3.11", "x86_64", ["s3"]) != first
         cluster.ssh("slave9")
 
 
