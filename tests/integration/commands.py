@@ -25,9 +25,9 @@ def tieba(environment, *arguments):
     )
 
 
-def wait_for(process):
-    """Give all that a worker has said, once it has ended well."""
-    output, _ = process.communicate(timeout=CRAWL_SECONDS)
+def wait_for(process, seconds=CRAWL_SECONDS):
+    """Give all that a worker has said, once it has ended well, in time."""
+    output, _ = process.communicate(timeout=seconds)
     assert process.returncode == 0, output
     assert "Traceback" not in output, output
     assert "Deprecat" not in output, output

@@ -4,7 +4,6 @@ import hashlib
 import json
 import signal
 import struct
-import subprocess
 import threading
 import time
 import zlib
@@ -12,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.conftest import program
+from tests.integration.commands import crawl, tieba, wait_for
 
 THREAD = 7777
 
@@ -119,22 +118,10 @@ def worker(environment, site, tmp_path):
     }
 
     def start(**settings):
-        return subprocess.Popen(
-            [program("scrapy"), "crawl", "tieba", "-a", f"threads={THREAD}", "-a", "comments=false"],
-            env=environment | {f"TIEBA_{name.upper()}": str(value) for name, value in settings.items()},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        own = {f"TIEBA_{name.upper()}": str(value) for name, value in settings.items()}
+        return crawl(environment | own, "-a", f"threads={THREAD}", "-a", "comments=false")
 
     return start
-
-
-def finished(process, seconds=60):
-    output, _ = process.communicate(timeout=seconds)
-    assert process.returncode == 0, output
-    assert "Traceback" not in output, output
-    return output
 
 
 def stored(folder):
@@ -153,9 +140,7 @@ def name_of(picture, kind="png"):
 
 
 def status(environment):
-    command = [program("tieba"), "status", "--json"]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found = json.loads(told.stdout)["requests"]
+    found = json.loads(tieba(environment, "status", "--json").stdout)["requests"]
     return {name: found[name] for name in ("queued", "leased", "delayed", "failed", "retried")}
 
 
@@ -176,7 +161,7 @@ def test_pictures_are_stored_once_by_their_contents_and_failures_are_noted(site,
         "/page.jpg": (200, "text/html", b"<html>verify</html>"),
     }
     folder = tmp_path / "pictures"
-    assert "The crawl is finished" in finished(worker())
+    assert "The crawl is finished" in wait_for(worker())
     assert noted(folder, 101) == {"/a.jpg": name_of(black), "/b.png": name_of(white)}
     assert noted(folder, 102) == {"/copy.gif": name_of(black), "/flaky.png": name_of(png(7))}
     assert noted(folder, 103) == {
@@ -192,7 +177,7 @@ def test_pictures_are_stored_once_by_their_contents_and_failures_are_noted(site,
     # A second crawl asks only for what failed.
     before = len(site.asked)
     site.pictures["/gone.jpg"] = (200, "image/webp", b"RIFF\0\0\0\0WEBPVP8 ")
-    finished(worker())
+    wait_for(worker())
     again = {path for _, path in site.asked[before:]}
     assert again - {"/robots.txt"} == {"/gone.jpg", "/page.jpg"}
     assert noted(folder, 103)["/gone.jpg"] == name_of(b"RIFF\0\0\0\0WEBPVP8 ", "webp")
@@ -200,7 +185,7 @@ def test_pictures_are_stored_once_by_their_contents_and_failures_are_noted(site,
 
 def test_without_the_setting_nothing_is_fetched(site, worker, tmp_path):
     site.floors = [["/a.jpg"]]
-    finished(worker(pictures=False))
+    wait_for(worker(pictures=False))
     assert site.times("/a.jpg") == 0
     assert not (tmp_path / "pictures").exists()
 
@@ -208,7 +193,7 @@ def test_without_the_setting_nothing_is_fetched(site, worker, tmp_path):
 def test_the_rate_of_pictures_holds(site, worker):
     site.floors = [[f"/{number}.png" for number in range(15)]]
     site.pictures = {f"/{number}.png": (200, "image/png", png(number)) for number in range(15)}
-    finished(worker(pictures_rate=10, burst=1))
+    wait_for(worker(pictures_rate=10, burst=1))
     times = sorted(at for at, path in site.asked if path.endswith(".png"))
     assert len(times) == 15
     assert times[-1] - times[0] > 1.2
@@ -217,7 +202,7 @@ def test_the_rate_of_pictures_holds(site, worker):
 def test_a_host_that_has_enough_gets_a_pause(site, worker, tmp_path):
     site.floors = [["/a.png"]]
     site.pictures = {"/a.png": [(429, "text/html", b"slow down"), (200, "image/png", png(1))]}
-    finished(worker())
+    wait_for(worker())
     assert noted(tmp_path / "pictures", 101) == {"/a.png": name_of(png(1))}
     first, second = [at for at, path in site.asked if path == "/a.png"]
     assert second - first > 4.5  # TIEBA_FIRST_PAUSE is 5 s
@@ -227,7 +212,7 @@ def test_a_host_that_hangs_holds_up_a_crawl_for_a_while_only(site, worker, tmp_p
     site.floors = [[f"/{number}.png"] for number in range(30)]
     site.pictures = {f"/{number}.png": None for number in range(30)}
     started = time.monotonic()
-    output = finished(worker(download_timeout=1, lease_seconds=2))
+    output = wait_for(worker(download_timeout=1, lease_seconds=2))
     assert time.monotonic() - started < 30
     assert "it does not answer" in output
     assert set(noted(tmp_path / "pictures", 130).values()) == {f"{site.url[7:]} does not answer"}
@@ -243,9 +228,9 @@ def test_a_worker_that_is_stopped_puts_its_page_back(site, worker, environment, 
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    finished(process, seconds=10)
+    wait_for(process, seconds=10)
     assert status(environment) == {"queued": 1, "leased": 0, "delayed": 0, "failed": 0, "retried": 0}
-    finished(worker())
+    wait_for(worker())
     assert all(site.times(f"/{number}.png") == 1 for number in range(20))
     assert len(stored(tmp_path / "pictures")) == 40
 
@@ -255,7 +240,7 @@ def test_a_folder_that_cannot_be_written_fails_no_post(site, worker, tmp_path):
     site.pictures = {"/a.png": (200, "image/png", png(1))}
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "files").touch()
-    output = finished(worker())
+    output = wait_for(worker())
     assert output.count("Pictures cannot be stored") == 1
     assert "not stored: " in noted(tmp_path / "pictures", 101)["/a.png"]
 

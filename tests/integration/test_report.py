@@ -1,10 +1,9 @@
 """`tieba report` holds a store against the truth of the stand-in site, and tells what a crawl did."""
 
 import asyncio
+import contextlib
 import json
-import subprocess
 import threading
-import time
 import urllib.request
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import program
+from frontier import Frontier, connect
+from frontier.job import Job
+from tests.integration.commands import tieba
 from tieba.config import load
 from tieba.records import RECORD_TYPES, Extent, Presence, Visit
 from tieba.storage.stores import make_store
@@ -62,14 +63,21 @@ def mark(collection, key_field, key):
 def crawled(environment, redis_url, tmp_path):
     """Give a function that makes it look as if a crawl from some seeds, of 42 requests, had ended."""
 
+    async def crawl(seeds):
+        async with contextlib.aclosing(connect(redis_url)) as redis:
+            frontier = Frontier(redis, "tieba")
+            job = Job(frontier)
+            await frontier.begin(abandon=True)
+            for seed in seeds:
+                await job.note_seed(json.dumps(seed, ensure_ascii=False))
+            crawl_id = (await job.facts()).crawl["id"]
+            await job.beat("me", {}, crawl_id=crawl_id, counted_as="here", outcomes={"ok": 42})
+            await job.leave("me")
+            await asyncio.sleep(1.1)  # a crawl does not end in its first second
+            assert await frontier.finish(crawl_id)
+
     def crawled(*seeds, storage="mongodb"):
-        began = time.time() - 5
-        crawl = ["state", "finished", "id", "a", "started_at", began, "finished_at", time.time()]
-        commands = [["hset", "{tieba}:crawl", *map(str, crawl)], ["hset", "{tieba}:outcomes", "ok", "42"]]
-        commands += [["del", "{tieba}:seeds"]]
-        commands += [["sadd", "{tieba}:seeds", json.dumps(seed, ensure_ascii=False)] for seed in seeds]
-        for command in commands:
-            subprocess.run(["redis-cli", "-u", redis_url, *command], check=True, capture_output=True)
+        asyncio.run(crawl(seeds))
         environment.update(TIEBA_STORAGE=storage, TIEBA_JSONL_DIR=str(tmp_path / "records"))
 
     crawled(SEED)
@@ -101,8 +109,7 @@ def save_truth(save, truth):
 @pytest.fixture
 def report(environment, site):
     def run(url=site):
-        command = [program("tieba"), "report", "--json", "--truth", url]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        done = tieba(environment, "report", "--json", "--truth", url)
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 
