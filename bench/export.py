@@ -11,10 +11,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,7 +26,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from bench.report import note
+from bench.report import machine, note
 from tests.conftest import empty_database, free_port, mariadbd_command, mongod_command, running
 from tieba.records import Forum, Post, Thread
 from tieba.storage.mongodb import MongoStore
@@ -94,7 +92,11 @@ def main() -> int:
 
 
 def _write(rows: list[dict[str, object]]) -> None:
-    figures = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": _machine(), "rows": rows}
+    figures = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine("pyarrow", "pymongo", "aiomysql"),
+        "rows": rows,
+    }
     _RESULTS.write_text(json.dumps(figures, indent=1) + "\n")
     note(f"written: {os.path.relpath(_RESULTS)}")
 
@@ -181,16 +183,6 @@ def _measure(store: str, url: str, kind: str, posts: int, folder: Path) -> dict[
         "resident_mb": round(megabytes),
         "file_mb": round(path.stat().st_size / 1e6, 1),
         "met": kind != _TARGET_FORMAT or (median <= _TARGET_SECONDS and megabytes <= _TARGET_MB),
-    }
-
-
-def _machine() -> dict[str, object]:
-    return {
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in ("pyarrow", "pymongo", "aiomysql")},
     }
 
 

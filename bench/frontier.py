@@ -9,10 +9,8 @@ example: python -m bench.frontier --quick --only throughput,memory
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -22,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import loss, memory, operations, politeness, processes, throughput
-from bench.report import Part, Target, note
+from bench.report import Part, Target, machine, note
 
 _PARTS: dict[str, Part] = {
     "throughput": throughput.PART,
@@ -40,7 +38,10 @@ def main() -> int:
     results: dict[str, object] = {
         "quick": arguments.quick,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": _machine(),
+        "machine": {
+            **machine("Scrapy", "scrapy-redis", "redis", "Twisted"),
+            "redis_server": _redis_version(),
+        },
     }
     tables: list[Table] = []
     targets: list[Target] = []
@@ -87,18 +88,9 @@ def _parts(text: str) -> list[str]:
     return names
 
 
-def _machine() -> dict[str, object]:
+def _redis_version() -> str:
     with processes.redis_server() as url, Redis.from_url(url) as client:
-        redis_version = client.info("server")["redis_version"]
-    packages = ("Scrapy", "scrapy-redis", "redis", "Twisted")
-    return {
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "redis_server": redis_version,
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-    }
+        return str(client.info("server")["redis_version"])
 
 
 def _target_table(targets: list[Target]) -> Table:

@@ -9,10 +9,8 @@ example: python -m bench.pages --quick
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -23,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.readers import OTHERS, finds_the_same, ours
-from bench.report import note
+from bench.report import machine, note
 from replica.web.lists import forum_page
 from replica.web.threads import thread_page
 from replica.world import ForumSettings, World
@@ -60,7 +58,7 @@ def main() -> int:
     if not arguments.quick:
         figures = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "machine": _machine(),
+            "machine": machine("selectolax", "lxml", "parsel"),
             "rounds": rounds,
             "target": {"milliseconds": _TARGET_MS, "bytes": _TARGET_BYTES},
             "rows": rows,
@@ -108,17 +106,6 @@ def _print(rows: list[dict[str, Any]]) -> None:
         times = [f"{value:.2f}{note_of.get(reader, '')}" for reader, value in row["milliseconds"].items()]
         table.add_row(row["page"], f"{row['bytes'] // 1000}", *times)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def _machine() -> dict[str, object]:
-    packages = ("selectolax", "lxml", "parsel")
-    return {
-        "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-    }
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import platform
 import sys
 import time
 from dataclasses import dataclass
@@ -34,6 +37,17 @@ class Part:
     measure: Callable[[bool], dict[str, Any]]
     tables: Callable[[dict[str, Any]], list[Table]]
     targets: Callable[[dict[str, Any]], list[Target]]
+
+
+def machine(*packages: str) -> dict[str, Any]:
+    """Tell what a benchmark runs on: the machine, how busy it is, and the versions of some packages."""
+    return {
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+    }
 
 
 def note(text: str) -> None:

@@ -95,17 +95,9 @@ def _chaos(arguments: argparse.Namespace) -> int:
     )
 
 
-def _bench_frontier(arguments: argparse.Namespace) -> int:
+def _bench(arguments: argparse.Namespace) -> int:
     options = ["--quick"] if arguments.quick else []
-    return tests.bench_frontier([*options, *(["--only", arguments.only] if arguments.only else [])])
-
-
-def _bench_pages(arguments: argparse.Namespace) -> int:
-    return tests.bench_pages(["--quick"] if arguments.quick else [])
-
-
-def _bench_export(arguments: argparse.Namespace) -> int:
-    return tests.bench_export(["--quick"] if arguments.quick else [])
+    return tests.bench(arguments.bench, [*options, *(["--only", arguments.only] if arguments.only else [])])
 
 
 def _nodes(arguments: argparse.Namespace) -> int:
@@ -163,17 +155,16 @@ def _parser() -> argparse.ArgumentParser:
     ):
         value = os.environ.get(name.upper()) or default
         faults.add_argument(f"--{name}", default=value, help=f"{text} (default: {value})")
-    bench = command("bench-frontier", _bench_frontier, "plain Scrapy, scrapy-redis and the frontier compared")
-    bench.add_argument("--quick", action="store_true", help="within a minute; for trying, not for figures")
-    bench.add_argument(
-        "--only", metavar="PART,…", help="some parts; python -m bench.frontier --help lists them"
-    )
-    exports = command(
-        "bench-export", _bench_export, "a million posts out of MongoDB and MariaDB into Parquet"
-    )
-    exports.add_argument("--quick", action="store_true", help="few posts; for trying, not for figures")
-    pages = command("bench-pages", _bench_pages, "web pages parsed with ours, lxml and parsel")
-    pages.add_argument("--quick", action="store_true", help="few rounds; for trying, not for figures")
+    for name, text in (
+        ("frontier", "plain Scrapy, scrapy-redis and the frontier compared"),
+        ("export", "a million posts out of MongoDB and MariaDB into Parquet"),
+        ("pages", "web pages parsed with ours, lxml and parsel"),
+    ):
+        bench = command(f"bench-{name}", _bench, text)
+        bench.set_defaults(bench=name, only=None)
+        bench.add_argument("--quick", action="store_true", help="for trying, not for figures")
+        if name == "frontier":
+            bench.add_argument("--only", metavar="PART,…", help="see python -m bench.frontier --help")
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
     nodes.add_argument("action", choices=["create", "destroy"])
     nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")

@@ -63,26 +63,14 @@ def containers() -> None:
         engine.stop()
 
 
-def bench_frontier(arguments: Sequence[str]) -> int:
-    """Run `bench.frontier`; returns its exit status."""
+def bench(name: str, arguments: Sequence[str]) -> int:
+    """Run a module of `bench`; returns its exit status."""
     environment.ensure("test")
-    os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
-    command = [str(environment.PYTHON), "-m", "bench.frontier", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
-
-
-def bench_export(arguments: Sequence[str]) -> int:
-    """Run `bench.export`; returns its exit status."""
-    environment.ensure("test")
-    _name_servers()
-    command = [str(environment.PYTHON), "-m", "bench.export", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
-
-
-def bench_pages(arguments: Sequence[str]) -> int:
-    """Run `bench.pages`; returns its exit status."""
-    environment.ensure("test")
-    command = [str(environment.PYTHON), "-m", "bench.pages", *arguments]
+    if name == "frontier":
+        os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
+    elif name == "export":
+        _name_servers()
+    command = [str(environment.PYTHON), "-m", f"bench.{name}", *arguments]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
