@@ -59,5 +59,7 @@ def _fetch_pages(options: list[str], folder: Path) -> int:
     folder.mkdir()
     command = cluster.ssh("master", "sh", "-c", _PAGES, "tieba", *options)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as export:
-        unpacked = subprocess.run(["tar", "-C", str(folder), "-x", "--no-same-owner"], stdin=export.stdout, check=False)
+        unpacked = subprocess.run(
+            ["tar", "-C", str(folder), "-x", "--no-same-owner"], stdin=export.stdout, check=False
+        )
     return export.returncode or unpacked.returncode

@@ -23,5 +23,6 @@ def gather(step: Step) -> None:
 
 
 def forget() -> None:
-    """Remove what was gathered."""
-    shutil.rmtree(_FOLDER, ignore_errors=True)
+    """Remove what was gathered, also by a run that was interrupted."""
+    for folder in (_FOLDER, _FOLDER.with_name(f"{CLUSTER}.partial")):
+        shutil.rmtree(folder, ignore_errors=True)
