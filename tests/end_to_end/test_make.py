@@ -152,6 +152,19 @@ def test_export_writes_what_was_crawled(tmp_path):
     posts = file.read_text(encoding="utf-8").splitlines()
     assert "post_id" in posts[0]
     assert len(posts) > 1000
+    again = make("export", OUT=file)
+    assert again.returncode != 0
+    assert "FORCE=1 replaces it" in again.stderr
+    assert make("export", OUT=file, FORCE=1, FORMAT="parquet").returncode == 0
+    assert file.read_bytes().startswith(b"PAR1")
+
+
+def test_export_brings_pages_as_a_folder_and_leaves_nothing_torn(tmp_path):
+    folder = tmp_path / "pages"
+    assert make("export", FORMAT="html", FORUM="聊天", OUT=folder).returncode == 0
+    assert "聊天" in (folder / "index.html").read_text(encoding="utf-8")
+    assert make("export", FORMAT="html", FORUM="无此吧", OUT=tmp_path / "none").returncode != 0
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_stopped_machine_is_named():
