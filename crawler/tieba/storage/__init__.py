@@ -62,9 +62,9 @@ class Store(Protocol):
     """Upserts records, and gives them back.
 
     The same records twice change nothing but `last_seen`. A field that is None keeps its stored value.
-    Every record has the times SEEN. `Presence` and `Extent` set `deleted_at` (the
-    first mark stays) and are no sightings then; `Presence` clears it, and so does every sighting of a post or
-    comment. `Visit` touches a thread's fetched_* fields alone. Methods raise StoreError or StoreUnavailable.
+    Every record has the times SEEN. `Presence` and `Extent` set `deleted_at` (the first mark stays) and are
+    no sightings then; `Presence` clears it, and so does every sighting of a post or comment. `Visit` touches
+    a thread's fetched_* fields alone. Methods raise StoreError or StoreUnavailable.
     """
 
     async def open(self) -> None:

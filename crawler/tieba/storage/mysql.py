@@ -27,7 +27,7 @@ from tieba.storage.mysql_statements import SCHEMA, changes, filled, schema
 from tieba.storage.tables import TABLES, select, select_totals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 
     from tieba.records import Storable
     from tieba.storage import Document, Query
@@ -114,9 +114,12 @@ class MysqlStore:
     async def scan(self, query: Query) -> AsyncIterator[Document]:
         """Give the records that fit, ordered; see `Store`."""
         table = TABLES[query.collection]
-        async for rows in self._rows_of(query):
-            for row in rows:
-                yield table.document(row)
+        for sql, parameters in await self._selects(query):
+            async with self._connection(aiomysql.SSCursor) as cursor:
+                await self._execute(cursor, filled(sql, parameters).encode())
+                while rows := await cursor.fetchmany(_ROWS_A_READ):
+                    for row in rows:
+                        yield table.document(row)
 
     async def visits(self, thread_ids: Collection[int]) -> Mapping[int, Visit]:
         """Give the last visit of each of these threads that has one."""
@@ -180,7 +183,8 @@ class MysqlStore:
                     init_command=_SESSION,
                     connect_timeout=_CONNECT_SECONDS,
                 )
-            connection = await asyncio.wait_for(self._pool.acquire(), _ANSWER_SECONDS)
+            pool = self._pool  # which a scan that was given up outlives
+            connection = await asyncio.wait_for(pool.acquire(), _ANSWER_SECONDS)
             is_done = False
             try:
                 cursor = await connection.cursor(kind or _Cursor)
@@ -193,7 +197,7 @@ class MysqlStore:
             finally:
                 if not is_done:
                     connection.close()
-                self._pool.release(connection)
+                pool.release(connection)
         except StoreError:
             raise
         except _ERRORS as error:
@@ -206,31 +210,25 @@ class MysqlStore:
             )
         await cursor.execute(statement)
 
-    async def _rows_of(self, query: Query) -> AsyncIterator[Sequence[Sequence[Any]]]:
-        """Stream the rows that answer a query.
+    async def _selects(self, query: Query) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Give the statements, with their parameters, that one after the other answer a query.
 
         A forum's posts and comments are asked for by some threads at a time: the index then gives them in
         order, where joined with their threads they all would have to be sorted first.
         """
         if query.forum_id is None or query.thread_id is not None or query.collection not in ORDER:
-            async for rows in self._stream(*select(query)):
-                yield rows
-            return
+            return iter([select(query)])
         thread_ids = array("q")
-        ask = "SELECT thread_id FROM threads WHERE forum_id = ? ORDER BY thread_id"
-        async for rows in self._stream(ask, [query.forum_id]):
-            thread_ids.extend(thread_id for (thread_id,) in rows)
-        of_any_forum = replace(query, forum_id=None)
-        for first in range(0, len(thread_ids), _THREADS_A_READ):
-            some = thread_ids[first : first + _THREADS_A_READ]
-            async for rows in self._stream(*select(of_any_forum, some.tolist())):
-                yield rows
-
-    async def _stream(self, sql: str, parameters: Sequence[Any]) -> AsyncIterator[Sequence[Sequence[Any]]]:
         async with self._connection(aiomysql.SSCursor) as cursor:
-            await self._execute(cursor, filled(sql, parameters).encode())
+            ask = "SELECT thread_id FROM threads WHERE forum_id = ? ORDER BY thread_id"
+            await self._execute(cursor, filled(ask, [query.forum_id]).encode())
             while rows := await cursor.fetchmany(_ROWS_A_READ):
-                yield rows
+                thread_ids.extend(thread_id for (thread_id,) in rows)
+        of_any_forum = replace(query, forum_id=None)
+        return (
+            select(of_any_forum, thread_ids[first : first + _THREADS_A_READ].tolist())
+            for first in range(0, len(thread_ids), _THREADS_A_READ)
+        )
 
     async def _select(self, sql: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         if any(isinstance(value, (list, set, tuple)) and not value for value in parameters):
