@@ -22,7 +22,7 @@ logs: ## the latest log lines of all nodes: NODE=slave1 LAST=50
 	$(CONTROL) logs
 ssh: ## a shell on a node: NODE=slave1
 	$(CONTROL) ssh
-export: ## write what was crawled into a file: FORMAT=csv|jsonl|parquet|xlsx|html OUT=posts.csv FORUM=聊天 FORCE=1
+export: ## write what was crawled: FORMAT=csv|jsonl|parquet|xlsx|html OUT=posts.csv FORUM=聊天 FORCE=1
 	$(CONTROL) export
 down: ## remove what make up made: nodes, network, image, keys, data
 	$(CONTROL) down
