@@ -58,6 +58,12 @@ def test_an_update_fetches_what_changed_and_makes_the_store_equal_the_truth(node
         assert update["site"]["repeats"] == 0
         assert update["complete"]
 
+    exported = tieba(node, "export", "--format=jsonl", "--forum=聊天", "--out=-")
+    posts = [json.loads(line) for line in exported.stdout.splitlines()]
+    gone = [post for post in posts if post["deleted_at"]]
+    assert gone
+    assert all(post["text"] is not None for post in gone)
+
     # Again without any change: the list alone.
     post(f"{site}/replica/reset")
     assert tieba(node, "seed", "--again").returncode == 0
