@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def _say(what: str) -> None:
 
 
 def _tool(name: str, *arguments: str, **variables: str) -> None:
+    started = time.monotonic()
     path = f"{VENV / 'bin'}:{os.environ['PATH']}"
     command = [str(VENV / "bin" / name), *arguments]
     status = subprocess.run(
@@ -128,3 +130,4 @@ def _tool(name: str, *arguments: str, **variables: str) -> None:
     ).returncode
     if status:
         raise ControlError(f"{name}: found faults (exit status {status}); see above")
+    print(f"── {name}: {time.monotonic() - started:.0f} s", flush=True)
