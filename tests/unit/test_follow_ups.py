@@ -6,6 +6,7 @@ import pytest
 
 from tieba.pages import (
     Answer,
+    Before,
     CommentPage,
     Fetch,
     ForumPage,
@@ -32,8 +33,8 @@ def answer(**content):
     return Answer(outcome=Outcome.OK, **content)
 
 
-def follow(target, scope=Scope(), source=API, after=None, unchanged=(), **content):  # noqa: B008
-    fetch = Fetch(target, scope, after=after)
+def follow(target, scope=Scope(), source=API, before=None, unchanged=(), **content):  # noqa: B008
+    fetch = Fetch(target, scope, before=before)
     return list(follow_ups(fetch, answer(**content), source, unchanged=unchanged))
 
 
@@ -175,10 +176,10 @@ def test_comment_page_asks_for_the_rest():
 # What is gone.
 
 
-def extents_of(target, scope=UPDATE, after=None, **content):
+def extents_of(target, scope=UPDATE, before=None, source=API, **content):
     return [
         (extent.collection, extent.parent, extent.after, extent.upto, extent.keys)
-        for extent in extents(Fetch(target, scope, after=after), answer(**content))
+        for extent in extents(Fetch(target, scope, before=before), answer(**content), source)
     ]
 
 
@@ -191,29 +192,57 @@ COMMENT = Comment(comment_id=90, post_id=72)
 
 
 def test_an_update_walks_through_a_thread_and_says_what_is_all_of_it():
-    (following,) = follow(ThreadPage(7, 2), UPDATE, after=60, page=Page(2, 3), posts=POSTS[:1])
-    assert following == Fetch(ThreadPage(7, 3), UPDATE, after=70)
-    assert extents_of(ThreadPage(7, 2), after=60, page=Page(2, 3), posts=POSTS, comments=(COMMENT,)) == [
+    shown = Thread(thread_id=7, reply_count=80)
+    page = {"page": Page(2, 3), "thread": shown}
+    (following,) = follow(ThreadPage(7, 2), UPDATE, before=Before(60, 80), posts=POSTS[:1], **page)
+    assert following == Fetch(ThreadPage(7, 3), UPDATE, before=Before(70, 80))
+    found = extents_of(ThreadPage(7, 2), before=Before(60, 80), posts=POSTS, comments=(COMMENT,), **page)
+    assert found == [
         ("posts", 7, 60, 75, (70, 75, 72)),
         ("comments", 70, 0, None, ()),
         ("comments", 72, 0, None, (90,)),
     ]
-    assert extents_of(ThreadPage(7, 3), after=75, page=Page(3, 3))[0] == ("posts", 7, 75, None, ())
+    last = extents_of(
+        ThreadPage(7, 3), before=Before(75, 80), posts=(Post(post_id=80),), page=Page(3, 3), thread=shown
+    )
+    assert last == [("posts", 7, 75, None, (80,))]
+
+
+def test_where_the_site_counts_otherwise_than_before_pages_may_have_moved():
+    thread = Thread(thread_id=7, reply_count=79)
+    found = extents_of(
+        ThreadPage(7, 2), before=Before(60, 80), posts=POSTS[:1], page=Page(2, 3), thread=thread
+    )
+    assert found[0] == ("posts", 7, 69, 70, (70,))
+
+
+@pytest.mark.parametrize("target", [ThreadPage(7, 3), CommentPage(7, 71, 3)])
+def test_an_empty_page_proves_nothing(target):
+    assert extents_of(target, before=Before(75, None), page=Page(3, 3)) == []
 
 
 def test_comment_pages_of_an_update():
     posts = (Post(post_id=71, comment_count=61),)
     assert targets(follow(ThreadPage(7), UPDATE, page=Page(1, 1), posts=posts)) == [CommentPage(7, 71, 1)]
-    (following,) = follow(CommentPage(7, 71), UPDATE, page=Page(1, 3), comments=(COMMENT,))
-    assert following == Fetch(CommentPage(7, 71, 2), UPDATE, after=90)
-    assert extents_of(CommentPage(7, 71, 3), after=90, page=Page(3, 3), comments=()) == [
-        ("comments", 71, 90, None, ())
+    content = {"comments": (COMMENT,), "comment_counts": {71: 61}}
+    (following,) = follow(CommentPage(7, 71), UPDATE, page=Page(1, 3), **content)
+    assert following == Fetch(CommentPage(7, 71, 2), UPDATE, before=Before(90, 61))
+    assert extents_of(CommentPage(7, 71, 3), before=Before(80, 61), page=Page(3, 3), **content) == [
+        ("comments", 71, 80, None, (90,))
     ]
 
 
-def test_the_first_comments_of_floors_can_be_all_of_them():
-    found = extents_of(ThreadComments(7), comments=(COMMENT,), comment_counts={72: 1, 73: 11})
-    assert found == [("comments", 72, 0, None, (90,))]
+def test_the_first_comments_of_floors_are_all_of_them_or_their_first_page():
+    first = tuple(Comment(comment_id=100 + number, post_id=74) for number in range(10))
+    content = {"comments": (COMMENT, *first), "comment_counts": {72: 1, 73: 11, 74: 25}}
+    assert extents_of(ThreadComments(7), source=WEB, **content) == [
+        ("comments", 72, 0, None, (90,)),
+        ("comments", 74, 0, 109, tuple(range(100, 110))),
+    ]
+    assert follow(ThreadComments(7), UPDATE, WEB, **content) == [
+        Fetch(CommentPage(7, 73, 1), UPDATE),
+        Fetch(CommentPage(7, 74, 2), UPDATE, before=Before(109, 25)),
+    ]
 
 
 @pytest.mark.parametrize("scope", [Scope(), Scope(update=True, starter=True)])

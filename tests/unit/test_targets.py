@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from tieba.pages import CommentPage, Fetch, ForumPage, Listed, Scope, ThreadComments, ThreadPage
+from tieba.pages import Before, CommentPage, Fetch, ForumPage, Listed, Scope, ThreadComments, ThreadPage
 
 DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
 
@@ -15,7 +15,7 @@ DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
     [
         Fetch(ForumPage("聊天", 3), Scope(first_page=3, last_page=7, good=True, since=DAY)),
         Fetch(ThreadPage(7), Scope(starter=True, comments=False, until=DAY), Listed(12, DAY)),
-        Fetch(ThreadPage(7, 2), Scope(update=True), Listed(None, None), after=70),
+        Fetch(ThreadPage(7, 2), Scope(update=True), Listed(None, None), Before(70, 12)),
         Fetch(ThreadComments(7, 2)),
         Fetch(CommentPage(7, 70, 2)),
     ],
@@ -43,7 +43,7 @@ def test_what_is_as_by_default_takes_no_room():
         {"target": ["thread", 7, 1], "scope": {"good": "yes"}},
         {"target": ["thread", 7, 1], "scope": {"since": 10**30}},
         {"target": ["thread", 7, 1], "listed": [1]},
-        {"target": ["thread", 7, 1], "after": "70"},
+        {"target": ["thread", 7, 1], "before": [70]},
     ],
 )
 def test_anything_else_is_refused(value):

@@ -7,6 +7,7 @@ from tieba.pages.answers import Answer, Outcome, Page, answer_to_json
 from tieba.pages.following import extents, follow_ups, oldest_reply
 from tieba.pages.sources import Call, Received, Source
 from tieba.pages.targets import (
+    Before,
     CommentPage,
     Fetch,
     ForumPage,
@@ -23,6 +24,7 @@ from tieba.pages.wanted import wanted_records
 
 __all__ = [
     "Answer",
+    "Before",
     "Call",
     "CommentPage",
     "Fetch",

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from tieba.pages.targets import CommentPage, Fetch, ForumPage, Listed, ThreadComments, ThreadPage
+from tieba.pages.targets import Before, CommentPage, Fetch, ForumPage, Listed, ThreadComments, ThreadPage
 from tieba.records import Comment, Extent, Post
 
 if TYPE_CHECKING:
@@ -48,32 +48,48 @@ def follow_ups(
     elif isinstance(target, ThreadComments):
         yield from _beyond_first_comments(fetch, target, answer, source)
     else:
-        after = _largest_key(fetch, answer) if fetch.scope.update else None
         for page in _more_pages(target.page, answer, is_chain=fetch.scope.update):
-            yield dataclasses.replace(fetch, target=dataclasses.replace(target, page=page), after=after)
+            next_page = dataclasses.replace(target, page=page)
+            yield dataclasses.replace(fetch, target=next_page, before=_read_so_far(fetch, answer))
 
 
-def extents(fetch: Fetch, answer: Answer) -> Iterator[Extent]:
+def extents(fetch: Fetch, answer: Answer, source: Source) -> Iterator[Extent]:
     """Say what an answer (outcome ok) proves gone; only updates read pages in the order that this needs."""
     scope, target = fetch.scope, fetch.target
     if not scope.update or scope.starter:
         return
-    after = fetch.after or 0
     if isinstance(target, ThreadPage):
-        keys = tuple(post.post_id for post in answer.posts)
-        upto = max(keys, default=after) if _has_next(target.page, answer) else None
-        yield _extent(Post, target.thread_id, after, upto, keys)
+        yield from _extent_of_page(fetch, answer, Post, target.thread_id)
         if scope.comments:
-            yield from _extents_of_inline_comments(answer)
+            inline = _by_post(answer)
+            for post in answer.posts:
+                if post.comment_count is not None and len(inline[post.post_id]) >= post.comment_count:
+                    yield _extent(Comment, post.post_id, 0, None, inline[post.post_id])
     elif isinstance(target, ThreadComments):
         first = _by_post(answer)
         for post_id, count in answer.comment_counts.items():
-            if len(first[post_id]) >= count:
-                yield _extent(Comment, post_id, 0, None, tuple(first[post_id]))
+            keys = first[post_id]
+            if len(keys) >= count or len(keys) >= source.comments_per_page:
+                yield _extent(Comment, post_id, 0, None if len(keys) >= count else max(keys), keys)
     elif isinstance(target, CommentPage):
-        keys = tuple(comment.comment_id for comment in answer.comments)
-        upto = max(keys, default=after) if _has_next(target.page, answer) else None
-        yield _extent(Comment, target.post_id, after, upto, keys)
+        yield from _extent_of_page(fetch, answer, Comment, target.post_id)
+
+
+def _extent_of_page(
+    fetch: Fetch, answer: Answer, kind: type[Post | Comment], parent: int
+) -> Iterator[Extent]:
+    """Give what a page proves: nothing if it is empty.
+
+    Where the site counts otherwise than on the page before, floors may have moved from page to page between
+    the two requests: then nothing is said of what lies between the pages.
+    """
+    keys = _keys(fetch, answer)
+    if not keys:
+        return
+    before = fetch.before or Before()
+    is_steady = fetch.before is None or before.count == _count(fetch, answer)
+    upto = max(keys) if _has_next(fetch.target.page, answer) else None
+    yield _extent(kind, parent, before.key if is_steady else min(keys) - 1, upto, keys)
 
 
 def oldest_reply(answer: Answer) -> datetime | None:
@@ -105,9 +121,9 @@ def _after_list(
 
 def _after_floors(fetch: Fetch, target: ThreadPage, answer: Answer, source: Source) -> Iterator[Fetch]:
     scope = fetch.scope
-    after = _largest_key(fetch, answer) if scope.update else None
+    before = _read_so_far(fetch, answer)
     for page in _more_pages(target.page, answer, is_chain=scope.update):
-        yield Fetch(ThreadPage(target.thread_id, page), scope, after=after)
+        yield Fetch(ThreadPage(target.thread_id, page), scope, before=before)
     if not scope.comments:
         return
     if not source.has_inline_comments:
@@ -126,22 +142,28 @@ def _beyond_first_comments(
 ) -> Iterator[Fetch]:
     first = _by_post(answer)
     for post_id, count in answer.comment_counts.items():
-        have = len(first[post_id])
-        if count > have:
-            # What came makes up the first page, unless fewer came than a page has. An update needs them all.
-            is_whole_page = have >= source.comments_per_page and not fetch.scope.update
-            yield from _comment_pages(
-                fetch, target.thread_id, post_id, 2 if is_whole_page else 1, count, source
-            )
+        keys = first[post_id]
+        if count > len(keys):
+            # What came makes up the first page, unless fewer came than a page has.
+            is_page = len(keys) >= source.comments_per_page
+            before = Before(max(keys), count) if is_page and fetch.scope.update else None
+            number = 2 if is_page else 1
+            yield from _comment_pages(fetch, target.thread_id, post_id, number, count, source, before)
 
 
 def _comment_pages(
-    fetch: Fetch, thread_id: int, post_id: int, first: int, count: int, source: Source
+    fetch: Fetch,
+    thread_id: int,
+    post_id: int,
+    first: int,
+    count: int,
+    source: Source,
+    before: Before | None = None,
 ) -> Iterator[Fetch]:
     last = math.ceil(count / source.comments_per_page)
     last = first if fetch.scope.update else min(last, MOST_PAGES_AT_ONCE)
     for page in range(first, last + 1):
-        yield Fetch(CommentPage(thread_id, post_id, page), fetch.scope)
+        yield Fetch(CommentPage(thread_id, post_id, page), fetch.scope, before=before)
 
 
 def _more_pages(
@@ -175,19 +197,24 @@ def _place(thread: Thread) -> datetime | None:
     return None if thread.is_pinned else thread.last_reply_at
 
 
-def _largest_key(fetch: Fetch, answer: Answer) -> int:
-    keys = [post.post_id for post in answer.posts] if isinstance(fetch.target, ThreadPage) else []
+def _read_so_far(fetch: Fetch, answer: Answer) -> Before | None:
+    if not fetch.scope.update:
+        return None
+    known = fetch.before.key if fetch.before else 0
+    return Before(max([known, *_keys(fetch, answer)]), _count(fetch, answer))
+
+
+def _keys(fetch: Fetch, answer: Answer) -> list[int]:
+    if isinstance(fetch.target, ThreadPage):
+        return [post.post_id for post in answer.posts]
+    return [comment.comment_id for comment in answer.comments]
+
+
+def _count(fetch: Fetch, answer: Answer) -> int | None:
+    """Give the number of replies or comments that the site counts."""
     if isinstance(fetch.target, CommentPage):
-        keys = [comment.comment_id for comment in answer.comments]
-    return max([fetch.after or 0, *keys])
-
-
-def _extents_of_inline_comments(answer: Answer) -> Iterator[Extent]:
-    """Give those of floors whose comments all came along."""
-    inline = _by_post(answer)
-    for post in answer.posts:
-        if post.comment_count is not None and len(inline[post.post_id]) >= post.comment_count:
-            yield _extent(Comment, post.post_id, 0, None, tuple(inline[post.post_id]))
+        return answer.comment_counts.get(fetch.target.post_id)
+    return answer.thread.reply_count if answer.thread else None
 
 
 def _by_post(answer: Answer) -> dict[int, list[int]]:
@@ -198,14 +225,12 @@ def _by_post(answer: Answer) -> dict[int, list[int]]:
     return found
 
 
-def _extent(
-    kind: type[Post | Comment], parent: int, after: int, upto: int | None, keys: tuple[int, ...]
-) -> Extent:
+def _extent(kind: type[Post | Comment], parent: int, after: int, upto: int | None, keys: list[int]) -> Extent:
     return Extent(
         collection=kind.collection,
         parent_field="thread_id" if kind is Post else "post_id",
         parent=parent,
         after=after,
         upto=upto,
-        keys=keys,
+        keys=tuple(keys),
     )

@@ -158,17 +158,25 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What an update has read of a thread or floor so far: the largest key, and how many the site counted."""
+
+    key: int = 0
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """A request to make: its target, the seed's scope, and what the pages before it told.
 
-    `listed` comes with the first page of a thread. `after` is, in an update, the largest key of the pages
-    before (of floors or comments).
+    `listed` comes with the first page of a thread, `before` with its further pages and those of its comments
+    in an update.
     """
 
     target: Target
     scope: Scope = Scope()
     listed: Listed | None = None
-    after: int | None = None
+    before: Before | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as a JSON object, without what is as by default."""
@@ -178,8 +186,8 @@ class Fetch:
         if self.listed is not None:
             last = self.listed.last_reply_at
             value["listed"] = [self.listed.reply_count, None if last is None else int(last.timestamp())]
-        if self.after is not None:
-            value["after"] = self.after
+        if self.before is not None:
+            value["before"] = [self.before.key, self.before.count]
         return value
 
     @classmethod
@@ -196,11 +204,15 @@ class Fetch:
                 )
             case other:
                 raise ValueError(f"not a thread in a list: {other!r}")
-        after = value.get("after")
-        if after is not None and not isinstance(after, int):
-            raise ValueError(f"not a key: {after!r}")
+        match value.get("before"):
+            case None:
+                before = None
+            case [int(key), int() | None as count]:
+                before = Before(key, count)
+            case other:
+                raise ValueError(f"not a place in a thread: {other!r}")
         return cls(
-            target_from_list(value.get("target")), Scope.from_json(value.get("scope", {})), listed, after
+            target_from_list(value.get("target")), Scope.from_json(value.get("scope", {})), listed, before
         )
 
 

@@ -95,9 +95,9 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
             yield record
         if answer.outcome is not Outcome.OK:
             return
-        for extent in extents(fetch, answer):
-            yield extent
         source = source_of(self.cluster.config)
+        for extent in extents(fetch, answer, source):
+            yield extent
         following = list(follow_ups(fetch, answer, source, unchanged=unchanged))
         following += await vanished_threads(self.cluster, fetch, answer, source, following)
         for next_fetch in following:
