@@ -102,7 +102,7 @@ def make_seeds(values: Mapping[str, Any], called: Callable[[str], str] = str) ->
     if not any(isinstance(target, ForumPage) for target in targets):
         for name in set(_OF_FORUMS) - set(_OF_THREADS):
             if name in given:
-                raise SeedError(f"{called(name)}={given[name]!r} is for forums, and there are only threads")
+                raise SeedError(f"{called(name)} is for forums, and there are only threads")
     scope, most = _scope(given, called), None
     if "max_requests" in given:
         most = _number(given["max_requests"], called("max_requests"), MAX_REQUESTS)
@@ -134,6 +134,8 @@ def parse_seeds(text: str) -> list[Seed]:
             raise SeedError(f"seed is not valid JSON: {text[:80]!r}") from None
     if isinstance(value, dict):
         return make_seeds(value)
+    if isinstance(value, list):
+        raise SeedError(f"seed must be one JSON object or a text, not a list: {text[:80]!r}")
     text = text.strip()
     is_address = "://" in text or text.startswith(_HOSTS)
     return make_seeds({"url" if is_address else "forum": text})
@@ -198,13 +200,7 @@ def _scope(given: Mapping[str, Any], called: Callable[[str], str]) -> Scope:
         for name in ("good", "starter", "comments", "update")
         if name in given
     }
-    since, until = (
-        moment(given[name], called(name)) if name in given else None for name in ("since", "until")
-    )
-    if since is not None and until is not None and since >= until:
-        raise SeedError(
-            f"{called('since')}={given['since']} must be before {called('until')}={given['until']}"
-        )
+    since, until = window(given.get("since"), given.get("until"), called)
     return Scope(first_page=first, last_page=last, since=since, until=until, **flags)
 
 
@@ -241,7 +237,20 @@ def _flag(value: Any, name: str) -> bool:
     return flag
 
 
-def moment(value: Any, name: str) -> datetime:
+def window(
+    since: Any, until: Any, called: Callable[[str], str] = str
+) -> tuple[datetime | None, datetime | None]:
+    """Understand the beginning and the end of a time; raises SeedError that calls them as `called` does."""
+    first, last = (
+        None if value is None else _moment(value, called(name))
+        for name, value in (("since", since), ("until", until))
+    )
+    if first is not None and last is not None and first >= last:
+        raise SeedError(f"{called('since')}={since} must be before {called('until')}={until}")
+    return first, last
+
+
+def _moment(value: Any, name: str) -> datetime:
     """Understand a day or a moment, of Beijing unless it has an offset; raises SeedError."""
     try:
         # Python 3.10 reads no Z.

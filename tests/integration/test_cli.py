@@ -48,7 +48,7 @@ def test_seed_begins_a_crawl_or_joins_it(tieba, redis_server):
         ),
         (["seed"], "say what to crawl: --forum NAME or --thread NUMBER"),
         (["seed", "--forum", "x", "--max-requests", "0"], "--max-requests must be an integer from 1"),
-        (["seed", "--thread", "7", "--good"], "--good=True is for forums"),
+        (["seed", "--thread", "7", "--good"], "--good is for forums"),
         (["seed", "--again", "--forum", "x"], "--again takes the seeds of the last crawl"),
         (["seed", "--seed", "{"], "seed is not valid JSON"),
         (["status", "--json", "--watch"], "exclude each other"),

@@ -13,7 +13,7 @@ from tieba.config import load
 from tieba.errors import Unusable, UsageError
 from tieba.files import whole_file
 from tieba.pages.values import identifier
-from tieba.seeds import moment
+from tieba.seeds import window
 from tieba.storage import StoreError
 
 if TYPE_CHECKING:
@@ -121,10 +121,7 @@ async def _export(options: argparse.Namespace) -> int:
     thread_id = None if options.thread is None else identifier(options.thread)
     if options.thread is not None and thread_id is None:
         raise UsageError(f"--thread must be a number from 1 on, not {options.thread!r}")
-    since, until = (
-        None if getattr(options, name) is None else moment(getattr(options, name), f"--{name}")
-        for name in ("since", "until")
-    )
+    since, until = window(options.since, options.until, lambda name: f"--{name}")
     path = _path(options)
     if path is not None:
         from tieba.export.output import check_free
