@@ -128,14 +128,17 @@ def test_thread_listed_twice_on_a_page_is_one():
 
 
 def test_lists_may_be_null_and_objects_empty_lists():
-    answer = read({**forum_answer(), "thread_list": None, "user_list": [], "page": []})
-    assert (answer.outcome, answer.threads, answer.page) == (Outcome.OK, (), Page(None, None))
+    past_the_end = {"current_page": 4, "total_page": 3, "has_more": 0}
+    answer = read({**forum_answer(), "thread_list": None, "user_list": [], "page": past_the_end})
+    assert (answer.outcome, answer.threads, answer.page) == (Outcome.OK, (), Page(4, 3))
+    answer = read({**forum_answer({"id": 8}), "user_list": [], "page": []})
+    assert (answer.outcome, len(answer.threads), answer.page) == (Outcome.OK, 1, Page(None, None))
 
 
 def test_thread_page_counts_floor_1_among_its_replies():
-    answer = read(thread_answer(reply_num=28))
-    assert answer.thread.reply_count == 27
-    assert read(thread_answer(reply_num=0)).thread.reply_count == 0
+    floor = {"id": 70, "floor": 1}
+    assert read(thread_answer(floor, reply_num=28)).thread.reply_count == 27
+    assert read(thread_answer(floor, reply_num=0)).thread.reply_count == 0
 
 
 @both_forms
@@ -267,10 +270,10 @@ def test_comment_page_belongs_to_its_target():
 @pytest.mark.parametrize(
     ("payload", "target"),
     [
-        (forum_answer(), ThreadPage(7)),
-        (forum_answer(), CommentPage(7, 70)),
-        (thread_answer(), ForumPage("聊天")),
-        (thread_answer(), ThreadPage(8)),
+        (forum_answer({"id": 7}), ThreadPage(7)),
+        (forum_answer({"id": 7}), CommentPage(7, 70)),
+        (thread_answer({"id": 70}), ForumPage("聊天")),
+        (thread_answer({"id": 70}), ThreadPage(8)),
         (COMMENTS, ThreadPage(7)),
         (COMMENTS, CommentPage(7, 71)),
     ],
@@ -279,6 +282,40 @@ def test_answer_to_another_question_is_unknown(payload, target, encode):
     answer = read(payload, encode, target=target)
     assert answer.outcome is Outcome.UNKNOWN
     assert answer.error
+
+
+NO_COMMENTS = {**COMMENTS, "subpost_list": []}
+
+
+@both_forms
+@pytest.mark.parametrize(
+    ("answer", "page", "is_end"),
+    [
+        (thread_answer(), {"current_page": 1, "total_page": 1}, False),
+        (thread_answer(), {"current_page": 2, "total_page": 3}, False),
+        (thread_answer(), {"current_page": 2, "total_page": 2, "has_more": 1}, False),
+        (thread_answer(), {"current_page": 2, "total_page": 2}, True),
+        (thread_answer(), {"current_page": 3, "total_page": 2}, True),
+        (forum_answer(), {"current_page": 1, "total_page": 3, "total_count": 300}, False),
+        (forum_answer(), {"current_page": 2, "total_page": 3, "has_more": 1}, False),
+        (forum_answer(), {"current_page": 1, "total_page": 1, "total_count": 0}, True),
+        (forum_answer(), {"current_page": 2000, "total_page": 9000, "has_more": 0}, True),
+        (NO_COMMENTS, {"current_page": 1, "total_page": 2}, False),
+        (NO_COMMENTS, {"current_page": 2, "total_page": 2, "total_count": 31}, False),
+        (NO_COMMENTS, {"current_page": 1, "total_page": 0, "total_count": 0}, True),
+        (NO_COMMENTS, {"current_page": 3, "total_page": 2, "total_count": 31}, True),
+    ],
+)
+def test_an_answer_without_rows_is_the_end_only_where_it_says_so(answer, page, is_end, encode):
+    found = read({**answer, "page": {"has_more": 0, **page}}, encode)
+    assert found.outcome is (Outcome.OK if is_end else Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize("field", ["post_list", "thread_list", "subpost_list"])
+def test_an_answer_without_rows_and_page_says_nothing(field):
+    for rows in (None, []):
+        payload = {"error_code": "0", "forum": FORUM, "thread": {"id": 7}, "page": [], field: rows}
+        assert read(payload).outcome is Outcome.UNKNOWN
 
 
 @both_forms

@@ -15,16 +15,25 @@ if TYPE_CHECKING:
 
     from tieba.pages.targets import Target
 
+_WITHOUT_CONTENT = {
+    "forum": "forum page without threads",
+    "thread": "thread page without floors",
+    "comments": "page of comments without any",
+}
 _TITLE_LENGTH = 30  # characters, as web pages cut a title that they make of a text
 
 
 def read_records(kind: str, payload: dict[str, Any], target: Target | None) -> Answer:
-    """Read an answer of a kind that `kind_of_payload` told."""
+    """Read an answer of a kind that `kind_of_payload` told; an empty one is ok only past the end."""
     if kind == "forum":
-        return _read_forum(payload)
-    if kind == "thread":
-        return _read_thread(payload)
-    return _read_comments(payload, target)
+        answer = _read_forum(payload)
+    elif kind == "thread":
+        answer = _read_thread(payload)
+    else:
+        answer = _read_comments(payload, target)
+    if not answer.has_content and _lacks_content(answer, payload):
+        return Answer(outcome=Outcome.UNKNOWN, error=_WITHOUT_CONTENT[kind])
+    return answer
 
 
 def kind_of_payload(payload: dict[str, Any]) -> str | None:
@@ -48,6 +57,24 @@ def other_subject(payload: dict[str, Any], target: Target | None) -> str | None:
         if found and wanted and found != wanted:
             return f"{field} {found}"
     return None
+
+
+def _lacks_content(answer: Answer, payload: dict[str, Any]) -> bool:
+    """Tell whether an answer that lists nothing says itself that there is something, or does not say."""
+    page = mapping(payload.get("page"))
+    number = answer.page.number if answer.page else None
+    last = (answer.page.last if answer.page else None) or 0
+    if number is None or answer.has_more:
+        return True
+    claimed = integer(page.get("total_count"))
+    if answer.kind == "forum":
+        if number > 1:  # the server goes less deep than its last page's number says, and then has no more
+            return flag(page.get("has_more")) is None and number < last
+        # The page counts what its list has, e.g. the good threads, the forum all threads.
+        return bool(claimed if claimed is not None else answer.forum and answer.forum.thread_count)
+    if answer.kind == "thread":
+        return number == 1 or number < last
+    return number < last or (number == last and claimed != 0)
 
 
 def _read_forum(payload: dict[str, Any]) -> Answer:
