@@ -143,14 +143,28 @@ def test_what_is_no_thread_and_who_has_no_name():
     assert answer.threads[0].author_name == "昵称😀"
 
 
-def test_a_forum_of_one_page_and_one_without_threads():
-    answer = read(page(pager=""), target=ForumPage("甲"))
-    assert (answer.outcome, answer.threads, answer.page, answer.has_more) == (
-        Outcome.OK,
-        (),
-        Page(1, 1),
-        False,
-    )
+def test_a_forum_of_one_page():
+    answer = read(page(entry(8), pager=""), target=ForumPage("甲"))
+    assert (len(answer.threads), answer.page, answer.has_more) == (1, Page(1, 1), False)
+
+
+@pytest.mark.parametrize(
+    ("number", "pager", "totals", "path", "expected"),
+    [
+        (1, "", 120, "/f?kw=x", Outcome.UNKNOWN),
+        (1, "", 0, "/f?kw=x", Outcome.OK),
+        (1, "", 120, "/f/good?kw=x", Outcome.OK),
+        (1, PAGER.replace(">2<", ">1<"), 120, "/f/good?kw=x", Outcome.UNKNOWN),
+        (1, '<a href="?pn=50" class="pagination-item">2</a>', 0, "/f?kw=x", Outcome.UNKNOWN),
+        (2, PAGER, 120, "/f?kw=x", Outcome.UNKNOWN),
+        (7, '<a href="?pn=0" class="first pagination-item">首页</a>', 120, "/f?kw=x", Outcome.OK),
+    ],
+    ids=["totals", "no thread", "no good thread", "next", "other pages", "middle", "past the end"],
+)
+def test_a_list_without_threads_is_the_end_only_where_it_says_so(number, pager, totals, path, expected):
+    body = page(pager=pager).replace(b">120<", f">{totals}<".encode())
+    answer = read(body, ForumPage("甲", number), url=f"https://tieba.baidu.com{path}")
+    assert (answer.outcome, answer.threads) == (expected, ())
 
 
 def test_pages_in_gbk_and_with_stray_bytes():

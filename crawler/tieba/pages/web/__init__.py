@@ -118,12 +118,15 @@ def _read_page(received: Received, target: Target | None) -> Answer | None:
         if target is not None and not forum.is_whole(page):
             return _unknown(f"forum page cut off after {len(body)} bytes")
         answer = forum.read_forum(page, body, number, received.at)
-        return answer if answer.forum or answer.threads else _unknown("page of no forum")
+        if not answer.forum and not answer.threads:
+            return _unknown("page of no forum")
+        lacks_threads = forum.lacks_threads(page, answer, is_good=_is_good(url))
+        return _unknown("forum page without threads") if lacks_threads else answer
     if tree.css_first(thread.LIST) is not None:
         answer = thread.read_thread(tree, body, thread_id, number)
         if target is not None and not thread.is_whole(body):
             return _unknown(f"thread page cut off after {len(body)} bytes")
-        if not answer.posts and answer.page and (answer.page.number or 1) == 1:
+        if not answer.posts and (answer.has_more or (answer.page and (answer.page.number or 1) == 1)):
             return _unknown("thread page without floors")
         return answer
     if tree.css_first(comments.FRAGMENT) is not None:
@@ -151,6 +154,11 @@ def _number(target: Target | None, url: str | None) -> int | None:
     if position is None or outcomes.path_of(url).startswith("/p/"):
         return position or None
     return position // forum.THREADS_PER_PAGE + 1
+
+
+def _is_good(url: str | None) -> bool:
+    """Tell whether an address is that of a list of good threads."""
+    return outcomes.path_of(url) == "/f/good" or "tab=good" in (url or "")
 
 
 def _thread_id(target: Target | None, url: str | None) -> int | None:

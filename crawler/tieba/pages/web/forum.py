@@ -65,6 +65,18 @@ def is_whole(page: LexborHTMLParser) -> bool:
     return page.css_first(".thread_list_bottom, #frs_list_pager, .th_footer_l") is not None
 
 
+def lacks_threads(page: LexborHTMLParser, answer: Answer, *, is_good: bool) -> bool:
+    """Tell whether a list without threads says itself that it has some.
+
+    The number of threads at its foot is the forum's, whatever part of them is listed.
+    """
+    if answer.threads or answer.has_more:
+        return not answer.threads
+    is_first = answer.page is not None and answer.page.number == 1
+    has_pager = page.css_first("#frs_list_pager a") is not None
+    return is_first and bool(has_pager or (not is_good and answer.forum and answer.forum.thread_count))
+
+
 def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None) -> Answer:
     """Read a forum page; `page` is what `find_list` found in `body`.
 
