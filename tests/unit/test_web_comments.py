@@ -116,6 +116,28 @@ def test_a_page_of_a_floors_comments(name, expected):
     assert (comment.comment_id, comment.post_id, comment.thread_id) == (12, 8, 7)
     assert (comment.author_id, comment.author_name, comment.text) == (None, expected, "好")
     assert comment.created_at == datetime(2024, 8, 6, 14, 11, tzinfo=timezone.utc)
+    assert answer.users == ()  # without ids, all of them would be there twice
+
+
+def test_a_page_of_comments_that_is_cut_off_is_no_answer():
+    body = FRAGMENT.format(name="null").encode()
+    part = body[: body.index(b'<li class="lzl_li_pager')]
+    assert read(part, CommentPage(7, 8)).outcome is Outcome.UNKNOWN
+    assert [comment.comment_id for comment in read(part).comments] == [12]
+
+
+@pytest.mark.parametrize(
+    ("page", "count", "last", "expected"),
+    [
+        (1, 16, 2, Outcome.UNKNOWN),
+        (2, 16, 2, Outcome.UNKNOWN),
+        (3, 16, 2, Outcome.OK),
+        (1, 0, 0, Outcome.OK),
+    ],
+)
+def test_a_page_without_comments_is_the_end_only_where_it_says_so(page, count, last, expected):
+    pager = f'<li class="lzl_li_pager" data-field=\'{{"total_num":{count},"total_page":{last}}}\'></li>'
+    assert read(pager.encode(), CommentPage(7, 8, page)).outcome is expected
 
 
 def test_of_which_floor_the_comments_are_stands_in_the_address():

@@ -48,7 +48,7 @@ def page(*entries, pager=PAGER, in_comment=False):
     if in_comment:
         other = '<code class="pagelet_html" id="pagelet_html_frs-aside/x"><!-- <li class="j_thread_list"> --></code>'
         content = f'{other}<code class="pagelet_html" id="pagelet_html_frs-list/pagelet/thread_list"><!-- {content} --></code>'
-    return f"{HEAD}{content}<script>var x = 1;</script>".encode()
+    return f"{HEAD}{content}<script>var x = 1;</script></body></html>".encode()
 
 
 def read(body, target=None, **kwargs):
@@ -176,8 +176,10 @@ def test_pages_in_gbk_and_with_stray_bytes():
 
 
 @pytest.mark.parametrize("in_comment", [False, True])
-def test_a_crawl_does_not_take_half_a_page_for_a_page(in_comment):
+@pytest.mark.parametrize("end", ["/p/9", 'class="next', "</body"])
+def test_a_crawl_does_not_take_part_of_a_page_for_a_page(end, in_comment):
     body = page(entry(8), entry(9), in_comment=in_comment)
-    half = body[: body.index(b"/p/9")]
-    assert read(half, target=ForumPage("甲", 2)).outcome is Outcome.UNKNOWN
-    assert [thread.thread_id for thread in read(half).threads] == [8, 9]
+    part = body[: body.index(end.encode())]
+    assert read(part, target=ForumPage("甲", 2)).outcome is Outcome.UNKNOWN
+    assert read(part, url="https://tieba.baidu.com/f?kw=x").outcome is Outcome.UNKNOWN
+    assert [thread.thread_id for thread in read(part).threads] == [8, 9]

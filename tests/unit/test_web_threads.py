@@ -160,9 +160,17 @@ def test_an_answer_to_another_request_is_unknown():
     for target in (ThreadPage(70), ForumPage("甲")):
         answer = read(body, target=target)
         assert (answer.outcome, answer.records()) == (Outcome.UNKNOWN, [])
+
+
+def test_a_page_that_was_cut_off_is_no_answer():
+    body = page(floor(8, "字"))
     half = body[: body.index(b"</body")]
+    url = "https://tieba.baidu.com/p/7"
     assert read(half, target=ThreadPage(7)).outcome is Outcome.UNKNOWN
-    assert read(half).outcome is Outcome.OK
+    assert read(half, url=url).outcome is Outcome.UNKNOWN
+    floor_alone = half[half.index(b'<div class="l_post') :]
+    for part in (read(half), read(floor_alone, url=url)):
+        assert part.outcome is Outcome.OK
 
 
 def test_what_users_write_does_not_make_an_outcome():

@@ -63,7 +63,7 @@ class WebPages:
         """Tell what an answer means; never raises, whatever the bytes are.
 
         Without `target` the kind is told from the content; with it, an answer of another kind, or one that
-        is cut off, is unknown.
+        is cut off, is unknown. So is what begins as a page and is cut off, where its address is known.
         """
         body = received.body
         if len(body) > _LARGEST or (tags := body.count(b"<")) > _MOST_TAGS:
@@ -110,12 +110,13 @@ def _read_page(received: Received, target: Target | None) -> Answer | None:
     """Read a page by what it holds; None for one that holds nothing of the site's content."""
     body, url = received.body, received.url
     number, thread_id = _number(target, url), _thread_id(target, url)
+    is_cut_off = markup.is_cut_off(body) and (target is not None or (bool(url) and markup.begins_page(body)))
     page = None if thread.LIST_ID in body else forum.find_list(body)
     tree = page or LexborHTMLParser(body)
     if len(tree.css(_ENTRIES)) > _MOST_ENTRIES:
         return _unknown("more floors, threads or comments than any page of the site has")
     if page is not None:
-        if target is not None and not forum.is_whole(page):
+        if is_cut_off:
             return _unknown(f"forum page cut off after {len(body)} bytes")
         answer = forum.read_forum(page, body, number, received.at)
         if not answer.forum and not answer.threads:
@@ -123,13 +124,15 @@ def _read_page(received: Received, target: Target | None) -> Answer | None:
         lacks_threads = forum.lacks_threads(page, answer, is_good=_is_good(url))
         return _unknown("forum page without threads") if lacks_threads else answer
     if tree.css_first(thread.LIST) is not None:
-        answer = thread.read_thread(tree, body, thread_id, number)
-        if target is not None and not thread.is_whole(body):
+        if is_cut_off:
             return _unknown(f"thread page cut off after {len(body)} bytes")
+        answer = thread.read_thread(tree, body, thread_id, number)
         if not answer.posts and (answer.has_more or (answer.page and (answer.page.number or 1) == 1)):
             return _unknown("thread page without floors")
         return answer
     if tree.css_first(comments.FRAGMENT) is not None:
+        if target is not None and comments.is_cut_off(tree):
+            return _unknown(f"page of comments cut off after {len(body)} bytes")
         post_id = target.post_id if isinstance(target, CommentPage) else _query(url, "pid")
         return comments.read_fragment(tree, thread_id, post_id, number)
     return None

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-FRAGMENT = "li.lzl_single_post, li.lzl_li_pager"
+_PAGER = "li.lzl_li_pager"
+FRAGMENT = f"li.lzl_single_post, {_PAGER}"
 # The parts of a comment, in the order of the page.
 PARTS = ("li.lzl_single_post", ".lzl_cnt > a.at", ".lzl_content_main", ".lzl_time")
 
@@ -114,47 +115,52 @@ def read_total(payload: dict[str, Any], number: int | None) -> Answer:
 # --- HTML
 
 
+def is_cut_off(tree: LexborHTMLParser) -> bool:
+    """Tell whether a page of a floor's comments lacks the pager, with which all of them end."""
+    return tree.css_first(_PAGER) is None
+
+
 def read_fragment(
     tree: LexborHTMLParser, thread_id: int | None, post_id: int | None, number: int | None
 ) -> Answer:
-    """Read one page of a floor's comments. The site gives no ids of their authors here, only portraits."""
-    users = Users()
-    comments = {
-        row.comment_id: row for row in read_comments(tree.css(", ".join(PARTS)), users, thread_id, post_id)
-    }
-    pager = tree.css_first("li.lzl_li_pager")
+    """Read one page of a floor's comments; with none, it is ok only past the end."""
+    comments = {row.comment_id: row for row in read_comments(tree.css(", ".join(PARTS)), thread_id, post_id)}
+    pager = tree.css_first(_PAGER)
     last = identifier(script.node_fields(pager).get("total_page"))
     shown = identifier(markup.plain(pager.css_first(".tP"))) if pager is not None else None
     page = Page(shown or number or (1 if last == 1 else None), last)
+    # Fewer than a page has prove nothing: the site also counts comments that it does not show.
+    if not comments and (pager is None or (page.number or 1) <= (last or 0)):
+        return Answer(outcome=Outcome.UNKNOWN, error="page of comments without any")
     return Answer(
         outcome=Outcome.OK,
         kind="comments",
         page=page,
         has_more=page.number is not None and page.last is not None and page.number < page.last,
         comments=tuple(comments.values()),
-        users=users.seen(),
     )
 
 
 def read_comments(
-    parts: Iterable[LexborNode], users: Users, thread_id: int | None, post_id: int | None
+    parts: Iterable[LexborNode], thread_id: int | None, post_id: int | None
 ) -> Iterator[Comment]:
-    """Read comments from their `PARTS`."""
+    """Read comments from their `PARTS`.
+
+    The site gives no ids of their authors here. Their portraits alone would make them users a second time.
+    """
     group: list[LexborNode] = []
     for node in parts:
         if node.tag == "li":
             if group:
-                yield from _comment(group, users, thread_id, post_id)
+                yield from _comment(group, thread_id, post_id)
             group = [node]
         elif group:
             group.append(node)
     if group:
-        yield from _comment(group, users, thread_id, post_id)
+        yield from _comment(group, thread_id, post_id)
 
 
-def _comment(
-    group: list[LexborNode], users: Users, thread_id: int | None, post_id: int | None
-) -> Iterator[Comment]:
+def _comment(group: list[LexborNode], thread_id: int | None, post_id: int | None) -> Iterator[Comment]:
     about = script.node_fields(group[0])
     comment_id = identifier(about.get("spid"))
     if comment_id is None:
@@ -169,7 +175,6 @@ def _comment(
         else:
             shown = shown or node
     nickname = name(about.get("showname")) or name(about.get("user_nickname")) or name(markup.plain(shown))
-    users.add(None, about.get("user_name"), nickname, about.get("portrait"))
     reply_to, words = addressee(words) if words is not None else (None, None)
     yield Comment(
         comment_id=comment_id,

@@ -60,11 +60,6 @@ def find_list(body: bytes) -> LexborHTMLParser | None:
     return None
 
 
-def is_whole(page: LexborHTMLParser) -> bool:
-    """Tell whether the document goes on after its list."""
-    return page.css_first(".thread_list_bottom, #frs_list_pager, .th_footer_l") is not None
-
-
 def lacks_threads(page: LexborHTMLParser, answer: Answer, *, is_good: bool) -> bool:
     """Tell whether a list without threads says itself that it has some.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ASCII = bytes(range(128))
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_END = 4096  # bytes
 _SHARE_READ = 8192  # bytes; every page has Chinese text in its head
 
 
@@ -38,6 +39,17 @@ def as_utf8(body: bytes) -> bytes:
     if 4 * text.count("\ufffd") > len(share.translate(None, _ASCII)):
         return body.decode("gb18030", "replace").encode()
     return body
+
+
+def is_cut_off(body: bytes) -> bool:
+    """Tell whether a page lacks the end that pages have."""
+    end = body[-_END:]
+    return b"</html" not in end and b"</body" not in end
+
+
+def begins_page(body: bytes) -> bool:
+    """Tell whether it is a page from its beginning, not a part of one."""
+    return b"<html" in body[:_END]
 
 
 def attribute(node: LexborNode | None, key: str) -> str:

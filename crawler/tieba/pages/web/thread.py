@@ -38,12 +38,6 @@ _ADVERTISEMENT = re.compile(r"^\s{0,9}广告\s{0,9}$", re.MULTILINE)
 _REPLY_TITLE = re.compile(r"回复\s{0,9}[:：]\s{0,9}")
 
 
-def is_whole(body: bytes) -> bool:
-    """Tell whether a page ends as pages do."""
-    end = body[-4096:]
-    return b"</html" in end or b"</body" in end
-
-
 def read_thread(tree: LexborHTMLParser, body: bytes, thread_id: int | None, number: int | None) -> Answer:
     """Read a thread page; `thread_id` and `number` of the request hold where the page does not tell."""
     about_thread, about_forum = script.page_data(body, b"thread"), script.page_data(body, b"forum")
@@ -66,7 +60,7 @@ def read_thread(tree: LexborHTMLParser, body: bytes, thread_id: int | None, numb
         post = floor.post(thread_id, forum_id, users)
         if post is not None:
             posts[post.post_id] = post
-            replies += comments.read_comments(floor.comments, users, thread_id, post.post_id)
+            replies += comments.read_comments(floor.comments, thread_id, post.post_id)
     page = _page(tree, body, number)
     first = next((post for post in posts.values() if post.floor == 1), None)
     return Answer(
