@@ -123,12 +123,24 @@ def test_times_of_a_list_are_of_the_day_on_which_the_page_was_made(page):
         ("一" * 30, "一" * 30, False),
         ("一" * 30, "二" * 31, False),
         ("一" * 29, "一" * 31, False),
-        ("分享自...", "分享自...一", False),
+        ("分享自...", "二" * 31, True),
+        ("一" * 30, None, True),
+        ("一" * 31, None, False),
     ],
-    ids=["cut", "cut between spaces", "the whole text", "a title of its own", "short", "dots of its own"],
+    ids=[
+        "cut",
+        "cut between spaces",
+        "the whole text",
+        "a title of its own",
+        "short",
+        "dots",
+        "pinned",
+        "pinned with a longer title",
+    ],
 )
 def test_a_title_is_cut_where_the_text_begins_with_it_and_goes_on(title, abstract, is_cut):
-    body = page(entry(8, reply=f'<div class="threadlist_abs ">{abstract}</div>'), entry(9))
+    text = "" if abstract is None else f'<div class="threadlist_abs ">{abstract}</div>'
+    body = page(entry(8, reply=text), entry(9))
     answer = read(body.replace("题 8 &amp; 完".encode(), title.encode()))
     assert answer.threads[0].title == title
     assert answer.cut_titles == ({8} if is_cut else frozenset())

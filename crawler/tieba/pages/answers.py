@@ -54,7 +54,7 @@ class Answer:
     posts: tuple[Post, ...] = ()
     comments: tuple[Comment, ...] = ()
     users: tuple[User, ...] = ()
-    # Of lists: the threads whose title is only how their text begins; their own pages have the whole.
+    # Of lists: the threads whose title is cut, or may be; their own pages have the whole.
     cut_titles: frozenset[int] = frozenset()
     # Of ThreadComments: how many comments each floor has, by post id.
     comment_counts: Mapping[int, int] = field(default_factory=dict)

@@ -152,9 +152,14 @@ def _thread(
 
 
 def _is_cut(title: str, abstract: _Part | None) -> bool:
-    """Tell whether a title is as long as lists allow, and the text below it begins with it and goes on."""
+    """Tell whether a title is as long as lists allow, and the text below it begins with it and goes on.
+
+    One that ends with dots counts as cut, and one of that length without a text below, as of pinned threads.
+    """
+    if title.endswith("..."):
+        return True
     if len(title) != _TITLE_LENGTH or abstract is None:
-        return False
+        return len(title) == _TITLE_LENGTH
     beginning, words = ("".join(words.split()) for words in (title, abstract.node.text()))
     return words.startswith(beginning) and words != beginning
 
