@@ -102,6 +102,17 @@ def test_since_ends_the_list_where_it_becomes_older():
     ]
 
 
+def test_since_ends_the_list_where_all_days_that_it_shows_are_before():
+    scope = Scope(since=DAY)
+    days = {7: DAY + timedelta(hours=16), 8: DAY, 9: DAY - timedelta(days=1)}
+    threads = tuple(Thread(thread_id=thread_id, is_pinned=thread_id == 1) for thread_id in (1, *days))
+    young = follow(ForumPage("聊天"), scope, page=Page(1, 9), threads=threads, replied_before=days)
+    assert targets(young) == [ForumPage("聊天", 2), ThreadPage(1), ThreadPage(7)]
+    old = {8: DAY, 9: DAY}
+    last = follow(ForumPage("聊天"), scope, page=Page(1, 9), threads=threads[2:], replied_before=old)
+    assert last == []
+
+
 def test_an_update_reads_lists_page_by_page_and_leaves_out_what_is_unchanged():
     found = follow(
         ForumPage("聊天"),

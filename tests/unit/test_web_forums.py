@@ -88,8 +88,6 @@ def test_entries_that_lie_in_others_are_threads_with_their_own_parts():
     [
         ("9:05", "2026-07-10T09:06+08:00", "2026-07-10T09:05+08:00"),
         ("23:59", "2026-07-10T00:01+08:00", "2026-07-09T23:59+08:00"),
-        ("7-9", "2026-07-10T09:06+08:00", None),
-        ("2014-07", "2026-07-10T09:06+08:00", None),
         ("25:61", "2026-07-10T09:06+08:00", None),
     ],
 )
@@ -99,6 +97,26 @@ def test_the_time_of_the_last_reply_is_known_only_of_the_last_day(shown, at, exp
     )
     last = answer.threads[0].last_reply_at
     assert last == (expected and datetime.fromisoformat(expected))
+    assert answer.replied_before == {}
+
+
+@pytest.mark.parametrize(
+    ("shown", "at", "end"),
+    [
+        ("7-9", "2026-07-10T00:06+08:00", "2026-07-10"),
+        ("12-31", "2026-01-01T00:06+08:00", "2026-01-01"),
+        ("2014-07", "2026-07-10T09:06+08:00", "2014-08-01"),
+        ("2014-12", "2026-07-10T09:06+08:00", "2015-01-01"),
+        ("2-29", "2026-07-10T09:06+08:00", None),
+        ("2014-13", "2026-07-10T09:06+08:00", None),
+    ],
+)
+def test_of_older_replies_the_end_of_their_day_or_month_is_known(shown, at, end):
+    answer = read(
+        page(entry(8, reply=f"<span class='j_reply_data'>{shown}</span>")), at=datetime.fromisoformat(at)
+    )
+    assert answer.threads[0].last_reply_at is None
+    assert dict(answer.replied_before) == ({8: datetime.fromisoformat(f"{end}T00:00+08:00")} if end else {})
 
 
 @pytest.mark.parametrize("page", [1, 3], ids=["in a comment", "in the page"])

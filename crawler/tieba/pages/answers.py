@@ -10,6 +10,7 @@ from tieba.records import Comment, Forum, Post, Record, Thread, User, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 class Outcome(str, Enum):
@@ -56,6 +57,8 @@ class Answer:
     users: tuple[User, ...] = ()
     # Of lists: the threads whose title is cut, or may be; their own pages have the whole.
     cut_titles: frozenset[int] = frozenset()
+    # Of lists: before which moment a thread had its last reply, where only its day or month is shown.
+    replied_before: Mapping[int, datetime] = field(default_factory=dict)
     # Of ThreadComments: how many comments each floor has, by post id.
     comment_counts: Mapping[int, int] = field(default_factory=dict)
     error: str | None = None

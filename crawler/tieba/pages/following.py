@@ -112,9 +112,8 @@ def _after_list(
             yield Fetch(ForumPage(target.forum, page), scope)
     of_thread = scope.of_thread()
     for thread in answer.threads:
-        is_old = scope.since is not None and thread.last_reply_at and thread.last_reply_at < scope.since
         is_new = scope.until is not None and thread.created_at and thread.created_at >= scope.until
-        if not (is_old or is_new or thread.thread_id in unchanged):
+        if not (_is_old(scope, answer, thread) or is_new or thread.thread_id in unchanged):
             listed = Listed(thread.reply_count, thread.last_reply_at)
             yield Fetch(ThreadPage(thread.thread_id), of_thread, listed)
 
@@ -188,8 +187,18 @@ def _has_next(current: int, answer: Answer) -> bool:
 
 def _is_before(scope: Scope, answer: Answer) -> bool:
     """Tell whether a list page and all that follow it are older than the scope."""
-    replies = [at for thread in answer.threads if (at := _place(thread)) is not None]
-    return scope.since is not None and bool(replies) and max(replies) < scope.since
+    ages = [_is_old(scope, answer, thread) for thread in answer.threads if not thread.is_pinned]
+    return True in ages and False not in ages
+
+
+def _is_old(scope: Scope, answer: Answer, thread: Thread) -> bool | None:
+    """Tell whether a listed thread had its last reply before the scope's time; None where nothing tells."""
+    if scope.since is None:
+        return None
+    if thread.last_reply_at is not None:
+        return thread.last_reply_at < scope.since
+    before = answer.replied_before.get(thread.thread_id)
+    return None if before is None else before <= scope.since
 
 
 def _place(thread: Thread) -> datetime | None:

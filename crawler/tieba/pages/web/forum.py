@@ -15,6 +15,7 @@ from tieba.pages.web import markup, script
 from tieba.records import Forum, Thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from selectolax.lexbor import LexborNode
@@ -82,12 +83,15 @@ def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: date
     users = Users()
     threads: dict[int, Thread] = {}
     cut_titles = set()
+    replied_before = {}
     for entry in _entries(page):
         thread = _thread(entry, forum.forum_id if forum else None, users, at)
         if thread is not None:
             threads.setdefault(thread.thread_id, thread)
             if _is_cut(thread.title or "", entry.get("abstract")):
                 cut_titles.add(thread.thread_id)
+            if (before := _clock(entry.get("replied"), at, markup.day_end)) is not None:
+                replied_before[thread.thread_id] = before
     shown, has_more = _page(page, number)
     return Answer(
         outcome=Outcome.OK,
@@ -97,6 +101,7 @@ def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: date
         has_more=has_more,
         threads=tuple(threads.values()),
         cut_titles=frozenset(cut_titles),
+        replied_before=replied_before,
         users=users.seen(),
     )
 
@@ -164,8 +169,12 @@ def _is_cut(title: str, abstract: _Part | None) -> bool:
     return words.startswith(beginning) and words != beginning
 
 
-def _clock(part: _Part | None, at: datetime | None) -> datetime | None:
-    return markup.clock(markup.plain(part.node), at) if part and at else None
+def _clock(
+    part: _Part | None,
+    at: datetime | None,
+    read: Callable[[str, datetime], datetime | None] = markup.clock,
+) -> datetime | None:
+    return read(markup.plain(part.node), at) if part and at else None
 
 
 def _forum(page: LexborHTMLParser, body: bytes) -> Forum | None:

@@ -103,6 +103,7 @@ def made_at(body: bytes) -> datetime | None:
 
 _MOMENT = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\s{1,9}(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _CLOCK = re.compile(r"\s*(\d{1,2}):(\d{2})\s*\Z")
+_DAY = re.compile(r"(\d{4}|\d{1,2})-(\d{1,2})")
 _EARLY = timedelta(minutes=5)  # that the site's clock may be ahead of ours
 
 
@@ -115,7 +116,7 @@ def moment(value: str) -> datetime | None:
 def clock(value: str, at: datetime | None) -> datetime | None:
     """Give the time of a list's "19:44", the latest one in Beijing that was not yet to come `at` the answer.
 
-    Lists show older times as "7-26" or "2014-07": a day or a month is no time, hence None.
+    Lists show older times as "7-26" or "2014-07": a day or a month is no time, hence None; see `day_end`.
     """
     found = _CLOCK.match(value)
     if found is None or at is None:
@@ -123,6 +124,20 @@ def clock(value: str, at: datetime | None) -> datetime | None:
     now = at.astimezone(BEIJING)
     time = _time([now.year, now.month, now.day, int(found[1]), int(found[2]), 0])
     return time - timedelta(days=1) if time is not None and time > at + _EARLY else time
+
+
+def day_end(value: str, at: datetime) -> datetime | None:
+    """Give the end of a list's "7-26", the latest such day in Beijing `at` the answer, or "2014-07"."""
+    found = _DAY.fullmatch(value)
+    if found is None:
+        return None
+    first, second = int(found[1]), int(found[2])
+    if len(found[1]) == 4:
+        return _time([first + second // 12, second % 12 + 1, 1, 0, 0, 0]) if 1 <= second <= 12 else None
+    now = at.astimezone(BEIJING)
+    year = now.year - ((first, second) > (now.month, now.day))
+    day = _time([year, first, second, 0, 0, 0])
+    return day and day + timedelta(days=1)
 
 
 def _time(parts: list[int]) -> datetime | None:
