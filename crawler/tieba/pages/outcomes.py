@@ -31,11 +31,10 @@ _DELETED = {
         "您访问的贴子不存在": "there is no such thread",
     }.items()
 }
-# Of the page that offers to create a forum, of which there is no capture: read outside of scripts, in which a
-# page can hold what it shows in another case.
+# Of the page that offers to create a forum there is no capture. These words and those of a forum that is not
+# open are looked for outside of scripts, in which a page can hold what it shows in another case.
 _NO_FORUM = ("吧尚未建立".encode(), "欢迎创建".encode())
 _SCRIPT = re.compile(rb"<script\b.*?(?:</script|\Z)", re.DOTALL | re.IGNORECASE)
-_CLOSED = "本吧暂不开放".encode()
 _TITLE = re.compile(rb"<title\b[^>]{0,200}>([^<]{0,200})", re.IGNORECASE)
 _TITLE_404 = "贴吧404".encode()
 _TITLE_VERIFICATION = "安全验证".encode()
@@ -46,6 +45,7 @@ _RATE_LIMITED_CODE = 239103
 _LOGIN_CODE = 110000
 _LOGIN_WORD = "登录"
 _CLOSED_WORD = "暂不开放"
+_CLOSED = re.compile(rb"%s[^<]{0,60}%s" % ("吧".encode(), _CLOSED_WORD.encode()))
 
 Verdict = tuple[Outcome, str | None]  # the outcome, and why it is not ok
 
@@ -164,9 +164,9 @@ def _classify_page(status: int, url: str | None, body: bytes) -> Verdict:
     for sign, reason in _DELETED.items():
         if sign in body:
             return Outcome.DELETED, f"page says that {reason}"
-    if _CLOSED in body:
-        return Outcome.CLOSED, "page says that the forum is not open"
     shown = _SCRIPT.sub(b"", body)
+    if _CLOSED.search(shown):
+        return Outcome.CLOSED, "page says that the forum is not open"
     if path in {"", "/f", "/f/good"} and all(sign in shown for sign in _NO_FORUM):
         return Outcome.REFUSED, "page says that there is no such forum"
     # Where it has no words, only the status tells a deleted thread's page from that of a crawl too fast.
