@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clientapi.messages_pb2 import FrsPageResIdl, PbFloorResIdl, PbPageResIdl
+from replica import api
+from replica.forms import Protobuf, SignedJson
 from replica.web.comments import comment_page, first_comments
 from replica.web.lists import forum_page
 from replica.web.threads import thread_page
@@ -22,6 +24,7 @@ from tieba.pages import (
     ThreadPage,
     answer_to_json,
     follow_ups,
+    kind_of,
 )
 from tieba.pages.client import ClientApi
 from tieba.pages.reading import read_any
@@ -63,6 +66,7 @@ def answers_are_sound(body, target, status=200, source=API):
     if answer.outcome is not Outcome.OK:
         assert not answer.records()
     elif target is not None:
+        assert answer.posts or not isinstance(target, ThreadPage) or target.page > 1
         for follow_up, _ in zip(follow_ups(Fetch(target), answer, source), range(1000), strict=False):
             assert follow_up.target != target
 
@@ -153,9 +157,46 @@ PAGES = {
 }
 
 
-def test_whole_pages_are_understood():
+ANSWERS = {
+    ForumPage("甲"): api.forum_page(FORUM, 1, 100),
+    ThreadPage(THREAD.thread_id): api.thread_page(THREAD, 1, 30, 50),
+    CommentPage(THREAD.thread_id, FLOOR.post_id): api.comment_page(THREAD, FLOOR, 1),
+}
+ROWS = ("thread_list", "post_list", "subpost_list")
+ROWS_OF_PAGES = (b"j_thread_list", b"l_post", b"lzl_single_post", b"comment_list")
+
+
+def forms(target, answer):
+    return [(API, target, form.write(kind_of(target), answer)) for form in (SignedJson(), Protobuf("", b""))]
+
+
+WHOLE = [
+    *((WEB, target, body) for body, target in PAGES.items()),
+    *(form for target, answer in ANSWERS.items() for form in forms(target, answer)),
+]
+
+
+@given(st.sampled_from(WHOLE), st.data())
+def test_the_beginning_of_an_answer_is_no_answer_with_less(whole, data):
+    source, target, body = whole
+    expected = source.read(Received(body), target)
+    assert expected.has_content
+    beginning = source.read(Received(body[: data.draw(st.integers(0, len(body) - 1))]), target)
+    assert beginning.outcome is Outcome.UNKNOWN or beginning == expected
+
+
+def test_an_answer_whose_rows_are_not_found_is_unknown():
+    emptied = [
+        form
+        for target, answer in ANSWERS.items()
+        for form in forms(target, {**answer, **{name: [] for name in ROWS if name in answer}})
+    ]
     for body, target in PAGES.items():
-        assert WEB.read(Received(body), target).outcome is Outcome.OK
+        for name in ROWS_OF_PAGES:
+            body = body.replace(name, b"x")
+        emptied.append((WEB, target, body))
+    for source, target, body in emptied:
+        assert source.read(Received(body), target).outcome is Outcome.UNKNOWN
 
 
 SNIPPETS = st.binary(max_size=8) | st.sampled_from(

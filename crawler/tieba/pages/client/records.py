@@ -31,7 +31,7 @@ def read_records(kind: str, payload: dict[str, Any], target: Target | None) -> A
         answer = _read_thread(payload)
     else:
         answer = _read_comments(payload, target)
-    if not answer.has_content and _lacks_content(answer, payload):
+    if not answer.has_content and _lacks_content(answer, payload, target):
         return Answer(outcome=Outcome.UNKNOWN, error=_WITHOUT_CONTENT[kind])
     return answer
 
@@ -59,13 +59,13 @@ def other_subject(payload: dict[str, Any], target: Target | None) -> str | None:
     return None
 
 
-def _lacks_content(answer: Answer, payload: dict[str, Any]) -> bool:
+def _lacks_content(answer: Answer, payload: dict[str, Any], target: Target | None) -> bool:
     """Tell whether an answer that lists nothing says itself that there is something, or does not say."""
     page = mapping(payload.get("page"))
-    number = answer.page.number if answer.page else None
-    last = (answer.page.last if answer.page else None) or 0
-    if number is None or answer.has_more:
+    if answer.page is None or answer.page.number is None or answer.has_more:
         return True
+    number = target.page if target else answer.page.number
+    last = answer.page.last or 0
     claimed = integer(page.get("total_count"))
     if answer.kind == "forum":
         if number > 1:  # the server goes less deep than its last page's number says, and then has no more

@@ -121,13 +121,14 @@ def _read_page(received: Received, target: Target | None) -> Answer | None:
         answer = forum.read_forum(page, body, number, received.at)
         if not answer.forum and not answer.threads:
             return _unknown("page of no forum")
-        lacks_threads = forum.lacks_threads(page, answer, is_good=_is_good(url))
+        lacks_threads = forum.lacks_threads(page, answer, number, is_good=_is_good(url))
         return _unknown("forum page without threads") if lacks_threads else answer
     if tree.css_first(thread.LIST) is not None:
         if is_cut_off:
             return _unknown(f"thread page cut off after {len(body)} bytes")
         answer = thread.read_thread(tree, body, thread_id, number)
-        if not answer.posts and (answer.has_more or (answer.page and (answer.page.number or 1) == 1)):
+        is_first = (number or (answer.page and answer.page.number) or 1) == 1
+        if not answer.posts and (answer.has_more or is_first):
             return _unknown("thread page without floors")
         return answer
     if tree.css_first(comments.FRAGMENT) is not None:

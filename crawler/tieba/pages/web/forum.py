@@ -61,16 +61,17 @@ def find_list(body: bytes) -> LexborHTMLParser | None:
     return None
 
 
-def lacks_threads(page: LexborHTMLParser, answer: Answer, *, is_good: bool) -> bool:
+def lacks_threads(page: LexborHTMLParser, answer: Answer, number: int | None, *, is_good: bool) -> bool:
     """Tell whether a list without threads says itself that it has some.
 
     The number of threads at its foot is the forum's, whatever part of them is listed.
     """
     if answer.threads or answer.has_more:
         return not answer.threads
-    is_first = answer.page is not None and answer.page.number == 1
+    if number is None and answer.page is not None:
+        number = answer.page.number
     has_pager = page.css_first("#frs_list_pager a") is not None
-    return is_first and bool(has_pager or (not is_good and answer.forum and answer.forum.thread_count))
+    return number == 1 and bool(has_pager or (not is_good and answer.forum and answer.forum.thread_count))
 
 
 def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None) -> Answer:
