@@ -1,6 +1,7 @@
 """Decides what happens to requests without a proper answer.
 
-Nothing is lost: a request ends with an answer, in the dead letters with a reason, or back in the queue.
+Nothing is lost: a request ends with an answer, in the dead letters with a reason that begins with its
+outcome, or back in the queue.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class PolitenessMiddleware:
                 self._retry(request, outcome.value, told, answer.retry_after)
         else:
             self._cluster.counts.count(outcome.value, final=True)
-            self._give_up(request, _refusal(target, answer))
+            self._give_up(request, outcome.value, _refusal(target, answer))
         raise Settled(outcome.value)
 
     async def process_exception(self, request: Request, exception: Exception) -> None:
@@ -92,7 +93,7 @@ class PolitenessMiddleware:
         if isinstance(exception, IgnoreRequest):
             self._cluster.counts.count("forbidden", final=True)
             reason = f"{exception} (obey_robots is on; it can be set to false)"
-            self._give_up(request, reason)
+            self._give_up(request, "forbidden", reason)
         else:
             self._retry(request, "network_error", f"{type(exception).__name__}: {exception}")
         raise Settled(str(exception))
@@ -127,9 +128,10 @@ class PolitenessMiddleware:
         )  # fmt: skip
         settler_of(self._crawler).retry(request, told, retry_after or 0.0)
 
-    def _give_up(self, request: Request, reason: str) -> None:
-        logger.error("Gave up %s: %s", target_of(request), reason)
-        settler_of(self._crawler).give_up(request, reason)
+    def _give_up(self, request: Request, outcome: str, reason: str) -> None:
+        told = f"{outcome}: {reason}"
+        logger.error("Gave up %s: %s", target_of(request), told)
+        settler_of(self._crawler).give_up(request, told)
 
 
 def _received(response: Response) -> Received:
@@ -141,7 +143,6 @@ def _received(response: Response) -> Received:
 
 
 def _refusal(target: Target, answer: Answer) -> str:
-    says = f"{answer.outcome}, {answer.error}"
     if isinstance(target, ForumPage) and answer.outcome is Outcome.REFUSED:
-        return f"forum {target.forum!r} does not exist on this site: {says}"
-    return f"{target}: {says}"
+        return f"forum {target.forum!r} does not exist on this site: {answer.error}"
+    return str(answer.error)
