@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         help="sum up the crawl, compare it with the truth",
         description="Sum up the last crawl. Exit status 1 if it is not finished, requests failed, or, with "
-        "--truth, a record is missing, wrong, unexpected or doubled.",
+        "--truth, a record is missing, wrong, unexpected or doubled. To end at max_requests is no failure.",
         epilog="example: tieba report --truth http://site:8080",
     )
     report.add_argument("--truth", metavar="URL", help="the stand-in site that was crawled")
@@ -285,14 +285,14 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from tieba.report import make_report, print_report
+    from tieba.report import is_as_asked, make_report, print_report
 
     report = asyncio.run(make_report(load(), options.truth))
     if options.json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
     else:
         print_report(report)
-    return 0 if report["complete"] else 1
+    return 0 if is_as_asked(report) else 1
 
 
 def _parse(options: argparse.Namespace) -> int:

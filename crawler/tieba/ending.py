@@ -53,7 +53,7 @@ async def _note(cluster: Cluster) -> None:
                 seeds=facts.seeds,
                 started_at=_moment(facts.crawl.get("started_at")),
                 finished_at=_moment(facts.crawl.get("finished_at")) if is_complete else None,
-                requests=sum(facts.outcomes.values()),
+                requests=facts.requests.granted or sum(facts.outcomes.values()),  # the latter: scrapy-redis
                 failed=facts.requests.dead,
             )
         ]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from frontier import Letter
+    from frontier import Letter, Stats
     from frontier.job import Facts
     from tieba.config import Config
     from tieba.storage import Store
@@ -93,10 +93,11 @@ class Watcher:
             raise store_problem(error) from None
         return summarize(facts, stored, in_stock_queue)
 
-    async def dead_letters(self, newest: int) -> list[Letter]:
-        """Give the latest dead letters; raises Unusable, or Away, which can pass."""
+    async def dead_letters(self) -> AsyncIterator[Letter]:
+        """Give all dead letters; raises Unusable, or Away, which can pass."""
         try:
-            return [letter async for letter in self._job.frontier.dead(newest=newest)]
+            async for letter in self._job.frontier.dead():
+                yield letter
         except ERRORS as error:
             raise redis_problem(error, self._config) from None
 
@@ -134,6 +135,9 @@ def summarize(facts: Facts, stored: Mapping[str, int], in_stock_queue: int = 0) 
             "seeds": [json.loads(seed) for seed in facts.seeds],
         },
         "requests": {
+            # The frontier knows of every request, the workers' answers only of those that they lived to tell.
+            # What is leased may not have been sent.
+            "made": requests.granted - requests.leased if requests.granted else sum(facts.outcomes.values()),
             "done": done,
             "queued": queued,
             "leased": leased,
@@ -142,6 +146,7 @@ def summarize(facts: Facts, stored: Mapping[str, int], in_stock_queue: int = 0) 
             "retried": requests.retried,
             "expired": requests.expired,
         },
+        "maximum": _maximum(requests) if state == "finished" else None,
         "rate": round(rate, 1),
         # For what is known to be left; what it leads to comes on top.
         "eta_seconds": round(left / rate, 1) if state == "running" and rate else None,
@@ -157,6 +162,19 @@ def summarize(facts: Facts, stored: Mapping[str, int], in_stock_queue: int = 0) 
             {"request": shown_request(letter.payload), "reason": letter.reason} for letter in facts.letters
         ],
     }
+
+
+def _maximum(requests: Stats) -> Status | None:
+    """Give the maximum of requests at which a crawl ended, and how many are left; None if it went on."""
+    left = requests.queued + requests.delayed
+    if requests.max_requests is None or requests.granted < requests.max_requests or not left:
+        return None
+    return {"requests": requests.max_requests, "left": left}
+
+
+def maximum_text(maximum: Mapping[str, Any]) -> str:
+    """Say that a crawl ended at its maximum of requests."""
+    return f"ended at its maximum of {maximum['requests']} requests; {maximum['left']} are left"
 
 
 def shown_request(payload: str) -> object:
@@ -382,6 +400,8 @@ def _hint(status: Status) -> str | None:
         and not any(slave["processes"] for slave in status["slaves"])
     ):
         return "no worker is alive: on the slaves, see systemctl status 'tieba-crawler@*'"
+    if status["maximum"]:
+        return maximum_text(status["maximum"])
     return None
 
 

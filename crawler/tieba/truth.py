@@ -45,16 +45,14 @@ class Truth:
     fewest: Counter[str] = field(default_factory=Counter)
 
 
-def why_not(seeds: Iterable[Mapping[str, Any]], requests: int) -> str | None:
-    """Say why a crawl from seeds, of so many requests, cannot be compared; None where it can."""
+def why_not(seeds: Iterable[Mapping[str, Any]]) -> str | None:
+    """Say why a crawl from seeds cannot be compared; None where it can."""
     for seed in seeds:
         shown = json.dumps(seed, ensure_ascii=False)
         if "forum" not in seed:
             return f"the truth knows forums only, not the seed {shown}"
         if limits := seed.keys() & {"since", "until"}:
             return f"the truth knows no limits of time, as the seed {shown} has: {', '.join(sorted(limits))}"
-        if requests >= seed.get("max_requests", requests + 1):
-            return f"the crawl ended at max_requests of the seed {shown}"
     return None
 
 

@@ -56,8 +56,9 @@ def test_two_workers_fetch_everything_once(environment, quiet_site):
 
     status = json.loads(tieba(environment, "status", "--json").stdout)
     assert status["crawl"]["state"] == "finished"
-    assert status["requests"] | {"done": 0} == {
+    assert status["requests"] | {"done": 0, "made": 0} == {
         "done": 0,
+        "made": 0,
         "queued": 0,
         "leased": 0,
         "failed": 0,
@@ -215,7 +216,7 @@ def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment,
 def test_forum_that_does_not_exist(environment, quiet_site, source, says):
     environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_WEB_URL": quiet_site, "TIEBA_SOURCE": source}
     output = wait_for(crawl(environment, "-a", "forum=没有这个吧"))
-    assert f"forum '没有这个吧' does not exist on this site: refused, {says}" in output
+    assert f"refused: forum '没有这个吧' does not exist on this site: {says}" in output
     report = tieba(environment, "report", "--truth", quiet_site)
     assert report.returncode == 1
     assert "does not exist" in report.stdout, report.stderr

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from frontier import Frontier, connect
+from frontier import Frontier, Request, connect
 from frontier.job import Job
 from tests.integration.commands import tieba
 from tieba.config import load
@@ -61,23 +61,36 @@ def mark(collection, key_field, key):
 
 @pytest.fixture
 def crawled(environment, redis_url, tmp_path):
-    """Give a function that makes it look as if a crawl from some seeds, of 42 requests, had ended."""
+    """Give a function that makes it look as if a crawl from some seeds had ended, after 42 pages.
 
-    async def crawl(seeds):
+    Workers told of `told` of them. `given_up` are the targets of more requests, with reasons; `left` are how
+    many more its maximum kept from being made.
+    """
+
+    async def crawl(seeds, told, given_up, left):
         async with contextlib.aclosing(connect(redis_url)) as redis:
             frontier = Frontier(redis, "tieba")
             job = Job(frontier)
             await frontier.begin(abandon=True)
             for seed in seeds:
                 await job.note_seed(json.dumps(seed, ensure_ascii=False))
+            payloads = [json.dumps({"target": target}) for target, _ in given_up] + ["{}"] * (42 + left)
+            await frontier.push([Request("posts", payload) for payload in payloads])
+            if left:
+                await frontier.set_max_requests(len(given_up) + 42)
+            leases = (await frontier.lease(len(given_up) + 42, "me")).leases
+            for lease, (_, reason) in zip(leases, given_up, strict=False):
+                await frontier.fail("me", lease.id, reason, is_final=True)
+            done = [(lease.id, []) for lease in leases[len(given_up) :]]
+            await frontier.complete("me", done, counted_as="here")
             crawl_id = (await job.facts()).crawl["id"]
-            await job.beat("me", {}, crawl_id=crawl_id, counted_as="here", outcomes={"ok": 42})
+            await job.beat("me", {}, crawl_id=crawl_id, counted_as="here", outcomes=told)
             await job.leave("me")
             await asyncio.sleep(1.1)  # a crawl does not end in its first second
             assert await frontier.finish(crawl_id)
 
-    def crawled(*seeds, storage="mongodb"):
-        asyncio.run(crawl(seeds))
+    def crawled(*seeds, storage="mongodb", told=None, given_up=(), left=0):
+        asyncio.run(crawl(seeds, told or {"ok": 42}, given_up, left))
         environment.update(TIEBA_STORAGE=storage, TIEBA_JSONL_DIR=str(tmp_path / "records"))
 
     crawled(SEED)
@@ -133,6 +146,7 @@ def test_store_that_holds_the_truth_is_complete(
     assert found["truth"]["posts"]["true"] > 100
     assert found["requests"]["made"] == 42
     assert found["requests"]["fewest"] > 50  # a list page, and one page of each thread at least
+    assert found["requests"]["fewest_by"] == "site"
 
 
 @pytest.mark.parametrize("kind", ["thread", "post", "comment"])
@@ -250,7 +264,10 @@ def test_threads_of_a_forum_are_told_apart_by_what_was_done_with_them(save_truth
     _, found = report()
     (forum,) = found["forums"]
     total = len(truth["thread"])
-    assert forum.pop("why")[0] == "only list pages 1 to 1 were asked for"
+    assert forum.pop("why") == [
+        "only threads of list page 1 were asked for",
+        "2 threads were listed and not fetched, and not all for a known reason",
+    ]
     assert forum == {
         "name": "聊天",
         "forum_id": truth["forum"][0].key,
@@ -260,15 +277,62 @@ def test_threads_of_a_forum_are_told_apart_by_what_was_done_with_them(save_truth
         "unchanged": 0,
         "not_fetched": 2,
         "gone": len(gone),
+        "refused": 0,
         "failed": 0,
     }
+
+
+def test_given_up_are_threads_and_list_pages_not_requests(crawled, save_truth, truth, report):
+    first, second = (thread.key for thread in truth["thread"][:2])
+    crawled(
+        {"forum": "聊天"},
+        given_up=[
+            (["thread", first, 2], "refused: error 340006"),
+            (["comments", first, 9, 1], "server_error: HTTP 500 (attempt 6 of 6)"),
+            (["comments", second, 9, 1], "network_error: TimeoutError (attempt 6 of 6)"),
+            (["comments", second, 9, 2], "network_error: TimeoutError (attempt 6 of 6)"),
+            (["forum", "聊天", 2], "server_error: HTTP 500 (attempt 6 of 6)"),
+        ],
+    )
+    save_truth()
+    status, found = report()
+    assert (status, found["result"]) == (1, "failed")
+    (forum,) = found["forums"]
+    assert (forum["refused"], forum["failed"]) == (1, 1)
+    assert "page 2 of its list was given up after failures" in forum["why"]
+    # A refusal is an answer, and no other way would have spared it.
+    assert (found["requests"]["made"], found["requests"]["in_vain"]) == (47, 4)
+
+
+def test_what_killed_workers_did_not_tell_is_counted(crawled, environment):
+    crawled(SEED, told={"ok": 20, "empty": 3})
+    found = json.loads(tieba(environment, "report", "--json").stdout)
+    requests = found["requests"]
+    assert (requests["made"], requests["in_vain"]) == (42, 3)
+    assert (requests["fewest"], requests["fewest_by"]) == (39, "answers")
+    shown = tieba(environment, "report").stdout
+    assert (
+        "42 made, 3 of them in vain; the fewest for the same data are 39, as far as the answers tell" in shown
+    )
+    assert "3 empty, 20 ok (workers lived to tell of 23)" in shown
+
+
+def test_crawl_that_ended_at_its_maximum_is_neither_complete_nor_a_failure(crawled, environment, report):
+    crawled({**SEED, "max_requests": 7}, {**SEED, "max_requests": 42}, left=3)
+    status, found = report()
+    assert (status, found["result"], found["complete"]) == (0, "maximum", False)
+    assert found["maximum"] == {"requests": 42, "left": 3}
+    assert found["not_compared"] == "the crawl ended at its maximum of 42 requests of all seeds together"
+    assert "truth" not in found
+    shown = tieba(environment, "report").stdout
+    assert "ended at its maximum of 42 requests; 3 are left" in shown
+    assert "omplete" not in shown
 
 
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
         ({"since": "2026-11-01T00:00:00+08:00"}, "no limits of time"),
-        ({"max_requests": 42}, "ended at max_requests"),
         ({"forum": None, "thread": 7}, "knows forums only"),
     ],
 )

@@ -11,8 +11,9 @@ REPEATS = {"retried": 3, "expired": 0}
 PAUSE = Pause("posts:x", 4.2, "rate_limited: HTTP 429")
 
 
-def stats(*pauses):
-    return Stats((Queued("posts", 10, 10),), leased=4, delayed=2, dead=1, pauses=pauses, retried=3)
+def stats(*pauses, **changes):
+    values = {"leased": 4, "delayed": 2, "dead": 1, "pauses": pauses, "retried": 3, "granted": 50}
+    return Stats((Queued("posts", 10, 10),), **{**values, **changes})
 
 
 def facts(**changes):
@@ -44,7 +45,8 @@ def shown(status):
 
 def test_numbers_add_up():
     status = summarize(facts(requests=stats(PAUSE)), {"posts": 5})
-    assert status["requests"] == {"done": 41, "queued": 11, "leased": 4, "failed": 1, "delayed": 2} | REPEATS
+    counts = {"made": 46, "done": 41, "queued": 11, "leased": 4, "failed": 1, "delayed": 2}
+    assert status["requests"] == counts | REPEATS
     assert status["rate"] == 4.0
     assert status["eta_seconds"] == round(17 / 4, 1)
     assert status["crawl"] == {
@@ -64,6 +66,15 @@ def test_finished_crawl_has_its_average_rate_and_no_time_left():
     crawl = {"state": "finished", "started_at": "1000.0", "finished_at": "1020.5"}
     status = summarize(facts(crawl=crawl), {})
     assert (status["rate"], status["eta_seconds"], status["crawl"]["seconds"]) == (2.0, None, 20.5)
+
+
+def test_finished_crawl_tells_what_its_maximum_left():
+    crawl = {"state": "finished", "started_at": "1000.0", "finished_at": "1020.5"}
+    status = summarize(facts(crawl=crawl, requests=stats(leased=0, max_requests=50)), {})
+    assert status["maximum"] == {"requests": 50, "left": 12}
+    assert "ended at its maximum of 50 requests; 12 are left" in line(status)
+    running = summarize(facts(requests=stats(max_requests=50)), {})
+    assert running["maximum"] is None
 
 
 def test_everything_is_shown():
