@@ -92,8 +92,9 @@ def test_a_page_without_comments():
     assert (answer.outcome, answer.comments, dict(answer.comment_counts)) == (Outcome.OK, (), {})
 
 
-def test_json_that_is_cut_off_is_unknown():
-    assert read(total(row(11, "x"))[:-30], ThreadComments(7)).outcome is Outcome.UNKNOWN
+def test_json_that_is_cut_off_and_json_without_a_list_are_unknown():
+    for body in (total(row(11, "x"))[:-30], total(comment_list=None)):
+        assert read(body, ThreadComments(7)).outcome is Outcome.UNKNOWN
 
 
 FRAGMENT = """<li class="lzl_single_post j_lzl_s_p " data-field='{{&quot;spid&quot;:12,&quot;user_name&quot;:{name},

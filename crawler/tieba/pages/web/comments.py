@@ -66,7 +66,7 @@ def _values(source: str) -> Iterator[dict[str, Any]]:
 
 def is_total(payload: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
     """Tell whether a JSON value is an answer of totalComment."""
-    return payload is not None and "comment_list" in mapping(payload.get("data"))
+    return payload is not None and isinstance(mapping(payload.get("data")).get("comment_list"), (dict, list))
 
 
 def read_total(payload: dict[str, Any], number: int | None) -> Answer:
