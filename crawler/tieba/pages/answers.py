@@ -59,7 +59,7 @@ class Answer:
     cut_titles: frozenset[int] = frozenset()
     # Of lists: before which moment a thread had its last reply, where only its day or month is shown.
     replied_before: Mapping[int, datetime] = field(default_factory=dict)
-    # Of ThreadComments: how many comments each floor has, by post id.
+    # Of answers with comments: how many each floor has, by post id, as far as they tell.
     comment_counts: Mapping[int, int] = field(default_factory=dict)
     error: str | None = None
     retry_after: float | None = None

@@ -186,12 +186,14 @@ def _read_comments(payload: dict[str, Any], target: Target | None) -> Answer:
         row.comment_id: row for row in _comments(payload.get("subpost_list"), users, post_id, thread_id)
     }
     page, has_more = _page(payload)
+    total = integer(mapping(payload.get("page")).get("total_count"))
     return Answer(
         outcome=Outcome.OK,
         kind="comments",
         page=page,
         has_more=has_more,
         comments=tuple(comments.values()),
+        comment_counts={post_id: total} if post_id and total is not None else {},
         users=users.seen(),
     )
 
