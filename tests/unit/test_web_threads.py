@@ -173,5 +173,14 @@ def test_a_page_that_was_cut_off_is_no_answer():
         assert part.outcome is Outcome.OK
 
 
+@pytest.mark.parametrize(
+    ("number", "last", "expected"), [(1, 1, Outcome.UNKNOWN), (2, 13, Outcome.UNKNOWN), (14, 13, Outcome.OK)]
+)
+def test_a_page_without_floors_is_the_end_only_where_it_says_so(number, last, expected):
+    body = page().replace(b'"cur_page":2', f'"cur_page":{number}'.encode())
+    body = body.replace(b">13<", f">{last}<".encode())
+    assert read(body, target=ThreadPage(7, number)).outcome is expected
+
+
 def test_what_users_write_does_not_make_an_outcome():
     assert read(page(floor(8, "该贴已被删除 BIOC_OPTIONS 百度安全验证"))).outcome is Outcome.OK

@@ -66,12 +66,13 @@ def lacks_threads(page: LexborHTMLParser, answer: Answer, number: int | None, *,
 
     The number of threads at its foot is the forum's, whatever part of them is listed.
     """
-    if answer.threads or answer.has_more:
-        return not answer.threads
+    if answer.threads:
+        return False
     if number is None and answer.page is not None:
         number = answer.page.number
     has_pager = page.css_first("#frs_list_pager a") is not None
-    return number == 1 and bool(has_pager or (not is_good and answer.forum and answer.forum.thread_count))
+    claimed = answer.forum.thread_count if answer.forum and not is_good else None
+    return answer.has_more or (number == 1 and (has_pager or bool(claimed)))
 
 
 def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None) -> Answer:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ASCII = bytes(range(128))
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
-_END = 4096  # bytes
+_EDGE = 4096  # bytes, at the beginning and end of a page
 _SHARE_READ = 8192  # bytes; every page has Chinese text in its head
 
 
@@ -43,13 +43,13 @@ def as_utf8(body: bytes) -> bytes:
 
 def is_cut_off(body: bytes) -> bool:
     """Tell whether a page lacks the end that pages have."""
-    end = body[-_END:]
+    end = body[-_EDGE:]
     return b"</html" not in end and b"</body" not in end
 
 
 def begins_page(body: bytes) -> bool:
     """Tell whether it is a page from its beginning, not a part of one."""
-    return b"<html" in body[:_END]
+    return b"<html" in body[:_EDGE]
 
 
 def attribute(node: LexborNode | None, key: str) -> str:
