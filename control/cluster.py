@@ -3,9 +3,9 @@
 import json
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ SECRETS = INVENTORY / "secrets" / CLUSTER
 _KEY = SECRETS / "id_ed25519"
 _KNOWN_HOSTS = SECRETS / "known_hosts"
 SSH_CONFIG = SECRETS / "ssh_config"
-_LABEL, _SETTINGS_LABEL = "tieba.cluster", "tieba.settings"
+_LABEL, _SETTINGS_LABEL, _TARGET_LABEL = "tieba.cluster", "tieba.settings", "tieba.target"
 _NO_PORT = 9  # the discard service, which no machine runs
 _BOOT_SECONDS = 90
 _DEFAULT = Settings()
@@ -62,8 +62,7 @@ def nodes() -> list[Node]:
         ports = details["NetworkSettings"]["Ports"].get("22/tcp") or []
         config = details["Config"]
         port = int(ports[0]["HostPort"]) if ports else _NO_PORT
-        settings = Settings(**json.loads(config["Labels"].get(_SETTINGS_LABEL, "{}")))
-        found.append(Node(config["Hostname"], details["State"]["Running"], port, settings))
+        found.append(Node(config["Hostname"], details["State"]["Running"], port, _settings(config["Labels"])))
     return sorted(found, key=lambda node: (node.name == "site", len(node.name), node.name))
 
 
@@ -184,6 +183,12 @@ def _run_node(name: str, settings: Settings) -> None:
         image.TAG,
         "/sbin/init",
     )
+
+
+def _settings(labels: Mapping[str, str]) -> Settings:
+    """Read what a node was made for; those made before there was a choice know their target alone."""
+    stored = {"target": labels.get(_TARGET_LABEL, "replica"), **json.loads(labels.get(_SETTINGS_LABEL, "{}"))}
+    return Settings(**{name: value for name, value in stored.items() if name in asdict(Settings())})
 
 
 def _systemd_options() -> list[str]:
