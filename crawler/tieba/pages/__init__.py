@@ -4,7 +4,8 @@ Pure functions: no network, no Scrapy, no clock.
 """
 
 from tieba.pages.answers import Answer, Outcome, Page, answer_to_json
-from tieba.pages.following import extents, follow_ups, oldest_reply
+from tieba.pages.following import follow_ups, oldest_reply
+from tieba.pages.gone import extents
 from tieba.pages.sources import Call, Received, Source
 from tieba.pages.targets import (
     Before,

@@ -69,6 +69,11 @@ class Answer:
         """Whether it lists anything; a page past the end does not."""
         return bool(self.threads or self.posts or self.comments)
 
+    def has_next(self, number: int) -> bool:
+        """Tell whether page `number` of something has a successor; one past the end has none."""
+        last = self.page.last if self.page and self.page.last else number
+        return (self.has_more or last > number) and (self.has_content or number <= 1 or number < last)
+
     def records(self) -> list[Record]:
         """Everything there is to store."""
         single = [record for record in (self.forum, self.thread) if record is not None]

@@ -1,14 +1,13 @@
-"""What follows from an answer: which requests come next, and what it proves gone."""
+"""Which requests follow from an answer."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from tieba.pages.gone import keys_by_post, read_so_far
 from tieba.pages.targets import Before, CommentPage, Fetch, ForumPage, Listed, ThreadComments, ThreadPage
-from tieba.records import Comment, Extent, Post
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -50,46 +49,7 @@ def follow_ups(
     else:
         for page in _more_pages(target.page, answer, is_chain=fetch.scope.update):
             next_page = dataclasses.replace(target, page=page)
-            yield dataclasses.replace(fetch, target=next_page, before=_read_so_far(fetch, answer))
-
-
-def extents(fetch: Fetch, answer: Answer, source: Source) -> Iterator[Extent]:
-    """Say what an answer (outcome ok) proves gone; only updates read pages in the order that this needs."""
-    scope, target = fetch.scope, fetch.target
-    if not scope.update or scope.starter:
-        return
-    if isinstance(target, ThreadPage):
-        yield from _extent_of_page(fetch, answer, Post, target.thread_id)
-        if scope.comments:
-            inline = _by_post(answer)
-            for post in answer.posts:
-                if post.comment_count is not None and len(inline[post.post_id]) >= post.comment_count:
-                    yield _extent(Comment, post.post_id, 0, None, inline[post.post_id])
-    elif isinstance(target, ThreadComments):
-        first = _by_post(answer)
-        for post_id, count in answer.comment_counts.items():
-            keys = first[post_id]
-            if len(keys) >= count or len(keys) >= source.comments_per_page:
-                yield _extent(Comment, post_id, 0, None if len(keys) >= count else max(keys), keys)
-    elif isinstance(target, CommentPage):
-        yield from _extent_of_page(fetch, answer, Comment, target.post_id)
-
-
-def _extent_of_page(
-    fetch: Fetch, answer: Answer, kind: type[Post | Comment], parent: int
-) -> Iterator[Extent]:
-    """Give what a page proves: nothing if it is empty.
-
-    Where the site counts otherwise than on the page before, floors may have moved from page to page between
-    the two requests: then nothing is said of what lies between the pages.
-    """
-    keys = _keys(fetch, answer)
-    if not keys:
-        return
-    before = fetch.before or Before()
-    is_steady = fetch.before is None or before.count == _count(fetch, answer)
-    upto = max(keys) if _has_next(fetch.target.page, answer) else None
-    yield _extent(kind, parent, before.key if is_steady else min(keys) - 1, upto, keys)
+            yield dataclasses.replace(fetch, target=next_page, before=read_so_far(fetch, answer))
 
 
 def oldest_reply(answer: Answer) -> datetime | None:
@@ -120,7 +80,7 @@ def _after_list(
 
 def _after_floors(fetch: Fetch, target: ThreadPage, answer: Answer, source: Source) -> Iterator[Fetch]:
     scope = fetch.scope
-    before = _read_so_far(fetch, answer)
+    before = read_so_far(fetch, answer)
     for page in _more_pages(target.page, answer, is_chain=scope.update):
         yield Fetch(ThreadPage(target.thread_id, page), scope, before=before)
     if not scope.comments:
@@ -129,7 +89,7 @@ def _after_floors(fetch: Fetch, target: ThreadPage, answer: Answer, source: Sour
         if any(post.comment_count for post in answer.posts):
             yield Fetch(ThreadComments(target.thread_id, target.page), scope)
         return
-    inline = _by_post(answer)
+    inline = keys_by_post(answer)
     for post in answer.posts:
         count = post.comment_count or 0
         if count > len(inline[post.post_id]):
@@ -139,7 +99,7 @@ def _after_floors(fetch: Fetch, target: ThreadPage, answer: Answer, source: Sour
 def _beyond_first_comments(
     fetch: Fetch, target: ThreadComments, answer: Answer, source: Source
 ) -> Iterator[Fetch]:
-    first = _by_post(answer)
+    first = keys_by_post(answer)
     for post_id, count in answer.comment_counts.items():
         keys = first[post_id]
         if count > len(keys):
@@ -172,17 +132,11 @@ def _more_pages(
     last = answer.page.last if answer.page and answer.page.last else current
     is_first = (current - first) % MOST_PAGES_AT_ONCE == 0
     end = min(last, current + MOST_PAGES_AT_ONCE) if is_first and not is_chain else current
-    if _has_next(current, answer):
+    if answer.has_next(current):
         end = max(end, current + 1)
     if limit is not None:
         end = min(end, limit)
     return range(current + 1, end + 1)
-
-
-def _has_next(current: int, answer: Answer) -> bool:
-    """Tell whether a page has a successor; one without content, past the end, has none."""
-    last = answer.page.last if answer.page and answer.page.last else current
-    return (answer.has_more or last > current) and (answer.has_content or current <= 1 or current < last)
 
 
 def _is_before(scope: Scope, answer: Answer) -> bool:
@@ -204,42 +158,3 @@ def _is_old(scope: Scope, answer: Answer, thread: Thread) -> bool | None:
 def _place(thread: Thread) -> datetime | None:
     """Give the time by which lists are sorted."""
     return None if thread.is_pinned else thread.last_reply_at
-
-
-def _read_so_far(fetch: Fetch, answer: Answer) -> Before | None:
-    if not fetch.scope.update:
-        return None
-    known = fetch.before.key if fetch.before else 0
-    return Before(max([known, *_keys(fetch, answer)]), _count(fetch, answer))
-
-
-def _keys(fetch: Fetch, answer: Answer) -> list[int]:
-    if isinstance(fetch.target, ThreadPage):
-        return [post.post_id for post in answer.posts]
-    return [comment.comment_id for comment in answer.comments]
-
-
-def _count(fetch: Fetch, answer: Answer) -> int | None:
-    """Give the number of replies or comments that the site counts."""
-    if isinstance(fetch.target, CommentPage):
-        return answer.comment_counts.get(fetch.target.post_id)
-    return answer.thread.reply_count if answer.thread else None
-
-
-def _by_post(answer: Answer) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = defaultdict(list)
-    for comment in answer.comments:
-        if comment.post_id is not None:
-            found[comment.post_id].append(comment.comment_id)
-    return found
-
-
-def _extent(kind: type[Post | Comment], parent: int, after: int, upto: int | None, keys: list[int]) -> Extent:
-    return Extent(
-        collection=kind.collection,
-        parent_field="thread_id" if kind is Post else "post_id",
-        parent=parent,
-        after=after,
-        upto=upto,
-        keys=tuple(keys),
-    )
