@@ -126,7 +126,8 @@ def read_fragment(
     """Read one page of a floor's comments; with none, it is ok only past the end."""
     comments = {row.comment_id: row for row in read_comments(tree.css(", ".join(PARTS)), thread_id, post_id)}
     pager = tree.css_first(_PAGER)
-    last = identifier(script.node_fields(pager).get("total_page"))
+    counted = script.node_fields(pager)
+    last, total = identifier(counted.get("total_page")), integer(counted.get("total_num"))
     shown = identifier(markup.plain(pager.css_first(".tP"))) if pager is not None else None
     page = Page(shown or number or (1 if last == 1 else None), last)
     # Fewer than a page has prove nothing: the site also counts comments that it does not show.
@@ -138,6 +139,7 @@ def read_fragment(
         page=page,
         has_more=page.number is not None and page.last is not None and page.number < page.last,
         comments=tuple(comments.values()),
+        comment_counts={post_id: total} if post_id and total is not None else {},
     )
 
 
