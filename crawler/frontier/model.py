@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-_ENDPOINT = re.compile(r"\S+")
-_MOST = 10**9
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_ENDPOINT = re.compile(r"\S+")
+_HIGHEST_PRIORITY = 10**9  # an entry keeps at most 12 digits of a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,10 @@ class Request:
         """Raise ValueError for what Redis cannot be given."""
         if not _ENDPOINT.fullmatch(self.endpoint):
             raise ValueError(f"an endpoint is a text without white space, not {self.endpoint!r}")
-        if abs(self.priority) > _MOST:
-            raise ValueError(f"a priority is between -{_MOST} and {_MOST}, not {self.priority}")
+        if abs(self.priority) > _HIGHEST_PRIORITY:
+            raise ValueError(
+                f"a priority is between -{_HIGHEST_PRIORITY} and {_HIGHEST_PRIORITY}, not {self.priority}"
+            )
         if not self.payload.isascii():
             self.payload.encode("utf-8", "surrogateescape")
 
