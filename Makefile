@@ -1,9 +1,9 @@
 # Every target's work is in control/ (python3 -m control --help); this file only names it.
 PYTHON ?= python3
-export FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
+export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh export setup test chaos bench-frontier bench-export bench-pages lint unit lock proto
+.PHONY: help up scale down clean status watch logs ssh export setup test test-vms chaos bench-frontier bench-export bench-pages lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,8 @@ setup: ## the virtual environment alone: .venv/ with ansible and tieba
 	$(CONTROL) setup
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
+test-vms: ## vagrant up, a crawl and a reboot on three emulated machines, half an hour: KEEP=1 keeps them after a fault
+	$(CONTROL) test-vms
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
 chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30
 	$(CONTROL) chaos

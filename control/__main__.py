@@ -13,7 +13,7 @@ if sys.version_info < (3, 11):
     version = sys.version.split()[0]
     sys.exit(f"error: python3 is {version}: 3.11 or newer is needed; name one: make up PYTHON=python3.12")
 
-from control import chaos, cluster, engine, environment, export, image, mongod, release, tests, up
+from control import chaos, cluster, engine, environment, export, image, mongod, release, tests, up, vms
 from control.process import ControlError, run
 
 
@@ -83,6 +83,11 @@ def _test(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _test_vms(_: argparse.Namespace) -> int:
+    vms.test(keep=bool(os.environ.get("KEEP")))
+    return 0
+
+
 def _chaos(arguments: argparse.Namespace) -> int:
     if arguments.scheduler not in chaos.SCHEDULERS:
         raise ControlError(f"SCHEDULER={arguments.scheduler}: use {' or '.join(chaos.SCHEDULERS)}")
@@ -145,6 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     command("export", _export, "what was crawled as a file (OUT, FORMAT, FORUM, FORCE)")
     test = command("test", _test, "all tests, or one stage of them")
     test.add_argument("--only", choices=["lint", "unit", "containers"])
+    command(
+        "test-vms",
+        _test_vms,
+        "vagrant up and a crawl on emulated machines (KEEP=1 keeps them after a fault)",
+    )
     about = "crawl while workers, machines and servers fail, and compare what came of it with the truth"
     faults = command("chaos", _chaos, about)
     for name, default, text in (

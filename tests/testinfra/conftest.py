@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
-SECRETS = Path(__file__).resolve().parents[2] / "inventory" / "containers" / "secrets"
+
+@pytest.fixture
+def secrets_dir(request):
+    """Return where the cluster's generated passwords are: each cluster of containers has its own."""
+    folder = Path(request.config.getoption("--ansible-inventory")).resolve() / "secrets"
+    return folder / os.environ["CLUSTER"] if folder.parent.name == "containers" else folder
 
 
 @pytest.fixture
-def secret():
+def secret(secrets_dir):
     """Read one of the cluster's generated passwords."""
-    return lambda name: (SECRETS / os.environ["CLUSTER"] / name).read_text().strip()
+    return lambda name: (secrets_dir / name).read_text().strip()
 
 
 @pytest.fixture

@@ -1,0 +1,320 @@
+"""What stands before `vagrant up`: its settings, the checks, the order; and the inventory of its machines.
+
+The Ruby parts run in plain Ruby, without Vagrant.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "vagrant" / "config.yml"
+needs_ruby = pytest.mark.skipif(not shutil.which("ruby"), reason="no ruby; `make test-vms` installs it")
+INTERFACE = "Tieba::Checks::Interface.new({name!r}, {address!r}, IPAddr.new({network!r}))"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a project's folder, with its settings."""
+    (tmp_path / "vagrant").mkdir()
+    shutil.copy(CONFIG, tmp_path / "vagrant")
+    return tmp_path
+
+
+@pytest.fixture
+def local(folder):
+    """Write the local settings."""
+    return lambda text: (folder / "vagrant" / "config.local.yml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def ruby(folder):
+    """Run Ruby with `settings`, and return what it gives, or the error's line."""
+
+    def run(expression):
+        program = f"""
+            require "json"
+            %w[settings checks plan].each {{ |name| require "{ROOT}/vagrant/#{{name}}" }}
+            begin
+              settings = Tieba::Settings.load("{folder}")
+              puts JSON.generate([{expression}])
+            rescue Tieba::Error => e
+              puts JSON.generate([e.message])
+            end
+        """
+        done = subprocess.run(["ruby", "-W", "-e", program], capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return json.loads(done.stdout)[0]
+
+    return run
+
+
+MACHINES = "settings.machines.to_h { |machine| [machine.name, machine.address] }"
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "slaves: {count: 0}",
+            "config.local.yml: slaves.count is 0: it must be a whole number from 1 to",
+        ),
+        ("slaves: {count: two}", 'slaves.count is "two"'),
+        ("slaves: 3", "slaves is 3: it must be settings with names: count, first_address, cpus, memory"),
+        ("slave: {count: 3}", "slave: there is no such setting; did you mean slaves?"),
+        ("slaves: {cuonts: 3}", "slaves.cuonts: there is no such setting; did you mean count?"),
+        ("colour: red", "colour: there is no such setting; known are box, box_version, master"),
+        ("master: {memory: 2G}", 'master.memory is "2G": it must be a whole number from 512 to'),
+        ("master: {address: 192.168.56.300}", "it must be an IPv4 address, such as 192.168.56.10"),
+        ("slaves: {first_address: 192.168.56.9}", "slave2 gets the address 192.168.56.10, as master does"),
+        (
+            "slaves: {first_address: 10.0.0.11}",
+            "slave1 gets the address 10.0.0.11, which is not in",
+        ),
+        (
+            "slaves: {first_address: 192.168.56.254}",
+            "slave2 gets the address 192.168.56.255: the ends",
+        ),
+        ("master: {address: 192.168.56.1}", "master gets the address 192.168.56.1: the ends .0, .1 and"),
+        ("box: {vmware: x}", "it must be the name of a box, or one for each of virtualbox, libvirt"),
+        ("libvirt_driver: tcg", 'libvirt_driver is "tcg": it must be kvm or qemu'),
+        ("variables: [1]", "variables is [1]: it must be a dictionary of Ansible's variables"),
+        ("- a list", 'config.local.yml: it holds ["a list"], not settings with names'),
+        ("master: {", "config.local.yml: not YAML:"),
+    ],
+)
+def test_a_wrong_setting_gets_one_line(local, ruby, text, words):
+    local(text)
+    line = ruby("settings.names")
+    assert words in line
+    assert "\n" not in line
+
+
+@needs_ruby
+def test_a_missing_setting_gets_one_line(folder, ruby):
+    (folder / "vagrant" / "config.yml").write_text("box: x\n")
+    assert "vagrant/config.yml: box_version is missing" in ruby("settings.names")
+
+
+@needs_ruby
+def test_a_box_for_all_providers_or_for_each(local, ruby):
+    assert ruby("settings.box(:libvirt)") == yaml.safe_load(CONFIG.read_text())["box"]["libvirt"]
+    local("box: mine")
+    assert ruby("[settings.box(:libvirt), settings.box(:virtualbox)]") == ["mine", "mine"]
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("interfaces", "words"),
+    [
+        (
+            [("eth0", "192.168.56.7", "192.168.56.0/24")],
+            "eth0 of this computer has 192.168.56.7 in",
+        ),
+        (
+            [("wlan0", "192.168.1.7", "192.168.0.0/16")],
+            "wlan0 of this computer has 192.168.1.7 in",
+        ),
+        ([("tun0", None, "192.168.56.128/25")], "tun0 of this computer has a route in 192.168.56.128/25"),
+        ([("vboxnet0", "192.168.56.1", "192.168.56.0/24")], None),
+        ([("eth0", "192.168.57.7", "192.168.57.0/24")], None),
+    ],
+)
+def test_a_network_that_is_somebody_elses(ruby, interfaces, words):
+    known = ", ".join(_interface(*interface) for interface in interfaces)
+    line = ruby(f"Tieba::Checks.network(settings, interfaces: [{known}], routes: [])")
+    assert line is None if words is None else words in line
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("made", "has_network", "words"),
+    [
+        ([], True, "slave1 gets the address 192.168.56.11, but another machine has it"),
+        (["slave1"], True, None),
+        # Where its network is not there, whoever answers is somewhere else, and must not even be asked.
+        ([], False, None),
+    ],
+)
+def test_an_address_in_use(ruby, made, has_network, words):
+    known = _interface("virbr1", "192.168.56.1", "192.168.56.0/24") if has_network else ""
+    answers = '->(address) { address == "192.168.56.11" }'
+    line = ruby(
+        f"Tieba::Checks.addresses(settings, {made}, interfaces: [{known}], answers: {answers}) && nil"
+    )
+    assert line is None if words is None else words in line
+
+
+def _interface(name, address, network):
+    return INTERFACE.format(name=name, address=address, network=network).replace("None", "nil")
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        (None, True),
+        ("* 10.0.0.0/8\n", False),
+        ("* 10.0.0.0/8 192.168.0.0/16\n* 2001::/64\n", True),
+        ("*\n", True),
+    ],
+)
+def test_the_range_that_virtualbox_allows(ruby, text, allowed):
+    line = ruby(f"Tieba::Checks.virtualbox_range(settings, {json.dumps(text).replace('null', 'nil')})")
+    if allowed:
+        assert line is None
+    else:
+        assert "VirtualBox allows only 10.0.0.0/8: choose others" in line
+
+
+@needs_ruby
+def test_without_a_file_virtualbox_allows_few_addresses(local, ruby):
+    local("master: {address: 10.1.1.10}\nslaves: {first_address: 10.1.1.11}")
+    assert "VirtualBox allows only 192.168.56.0/21" in ruby("Tieba::Checks.virtualbox_range(settings, nil)")
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ('vagrant("2.2.6")', "Vagrant 2.2.6: 2.2.19 or newer is needed"),
+        ('vagrant("2.3.4")', None),
+        ('plugin("libvirt", [])', "the plugin vagrant-libvirt is missing; install it"),
+        ('plugin("libvirt", ["vagrant-libvirt"])', None),
+        ("plugin(nil, [])", None),
+        ('driver("kvm", kvm: false)', "there is no /dev/kvm"),
+        ('driver("qemu", kvm: false)', None),
+        (
+            'ansible("2.14.3")',
+            "ansible-playbook on this computer is 2.14.3: 2.19 or newer is needed",
+        ),
+        ('ansible("2.21.5")', None),
+    ],
+)
+def test_programs_that_are_too_old_or_missing(ruby, check, words):
+    line = ruby(f"Tieba::Checks.{check}")
+    assert line is None if words is None else words in line
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("arguments", "made", "inside", "expected"),
+    [
+        # -> the last machine, whether Ansible runs, whether another machine's start calls it
+        ("up", "", False, ["slave2", True, False]),
+        ("up", "master slave1 slave2", False, ["slave2", True, False]),
+        ("up --provider libvirt", "master slave1", False, ["slave2", True, False]),
+        ("up slave2", "master slave1", False, ["slave2", True, False]),
+        ("up slave1", "master slave1 slave2", False, ["slave1", False, False]),
+        ("reload /slave/", "master slave1 slave2", False, ["slave2", False, False]),
+        ("up master", "", False, [None, True, False]),
+        ("up slave1", "", False, [None, True, False]),
+        ("up master slave1", "", False, ["slave1", True, False]),
+        ("up", "", True, ["master", True, False]),
+        ("up slave2", "master slave1", True, ["slave2", True, True]),
+        ("up slave2 --no-provision", "master slave1", True, ["slave2", True, False]),
+        ("up slave2", "master slave1 slave2", True, ["slave2", False, False]),
+    ],
+)
+def test_when_ansible_runs(ruby, arguments, made, inside, expected):
+    words = json.dumps(arguments.split()), json.dumps(made.split()), json.dumps(inside)
+    plan = "Tieba::Plan.new(settings.names, {}, {}, inside: {})".format(*words)
+    assert ruby(f"{plan}.then {{ |plan| [plan.last, plan.due?, plan.elsewhere?] }}") == expected
+
+
+class TestInventory:
+    """inventory/vagrant, in a copy of what it needs."""
+
+    @pytest.fixture
+    def made(self, folder):
+        """Let machines be there."""
+        shutil.copytree(ROOT / "vagrant" / "inventory_plugins", folder / "vagrant" / "inventory_plugins")
+        shutil.copytree(
+            ROOT / "inventory" / "vagrant", folder / "inventory" / "vagrant", ignore=lambda *_: ["secrets"]
+        )
+        shutil.copy(ROOT / "ansible.cfg", folder)
+
+        def make(*names, key=True):
+            for name in names:
+                machine = folder / ".vagrant" / "machines" / name / "libvirt"
+                machine.mkdir(parents=True)
+                (machine / "id").write_text("0815")
+                if key:
+                    (machine / "private_key").touch()
+
+        return make
+
+    @pytest.fixture
+    def inventory(self, folder):
+        """Return the machines, or the lines of the error."""
+
+        def read(*command):
+            environment = {**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")}
+            done = subprocess.run(
+                command or ["ansible-inventory", "--list"],
+                cwd=folder, env=environment, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            return json.loads(done.stdout) if done.returncode == 0 and not command else done.stderr
+
+        return read
+
+    def test_only_the_machines_that_vagrant_has_made(self, made, inventory):
+        made("master", "slave2")
+        found = inventory()
+        assert found["slaves"]["hosts"] == ["slave2"]
+        assert found["master"]["hosts"] == found["site"]["hosts"] == ["master"]
+        assert found["_meta"]["hostvars"]["slave2"]["ansible_host"] == "192.168.56.12"
+        assert found["_meta"]["hostvars"]["slave2"]["ansible_ssh_private_key_file"].endswith(
+            ".vagrant/machines/slave2/libvirt/private_key"
+        )
+
+    def test_none_gets_one_line(self, made, inventory):
+        made()
+        line = "inventory/vagrant: no virtual machines in this folder; `vagrant up` makes them\n"
+        assert inventory() == line
+
+    def test_half_made_gets_one_line(self, made, inventory):
+        made("master")
+        made("slave1", key=False)
+        assert inventory() == "inventory/vagrant: slave1: made in half; `vagrant up` goes on with it\n"
+
+    @pytest.mark.parametrize("text", ["slaves: {count: two}", "master: {", "slaves: 2", "variables: 1"])
+    def test_wrong_settings_get_one_line(self, made, inventory, local, text):
+        made("master")
+        local(text)
+        (line,) = inventory().splitlines()
+        assert "vagrant/config.yml or config.local.yml is wrong; `vagrant validate` says where" in line
+
+    def test_variables_win_over_those_of_the_inventory(self, made, inventory, local):
+        made("master", "slave1")
+        local("variables: {crawler_seeds: [], tieba_target: replica}")
+        found = inventory()["_meta"]["hostvars"]
+        assert found["slave1"]["crawler_seeds"] == found["master"]["crawler_seeds"] == []
+        assert found["master"]["tieba_target"] == "replica"
+
+    def test_a_check_of_the_syntax_needs_no_machines(self, made, inventory, folder):
+        made()
+        (folder / "play.yml").write_text("- hosts: all\n  tasks: []\n")
+        assert "no virtual machines" not in inventory("ansible-playbook", "--syntax-check", "play.yml")
+
+    @needs_ruby
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "slaves: {count: 12}",
+            "master: {address: 10.9.8.200}\nslaves: {first_address: 10.9.8.20, count: 1}",
+            "slaves: {first_address: 192.168.56.100}\nbox: x",
+        ],
+    )
+    def test_it_has_the_addresses_that_vagrant_gives(self, made, inventory, local, ruby, text):
+        local(text)
+        machines = ruby(MACHINES)
+        made(*machines)
+        hosts = inventory()["_meta"]["hostvars"]
+        assert {name: variables["ansible_host"] for name, variables in hosts.items()} == machines

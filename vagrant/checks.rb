@@ -1,0 +1,133 @@
+# frozen_string_literal: true
+
+require "ipaddr"
+require "socket"
+require_relative "settings"
+
+module Tieba
+  # What this computer must be like before the first machine is made; each check raises Error, on one line.
+  module Checks
+    OLDEST_VAGRANT = "2.2.19" # Ubuntu 22.04's
+    OLDEST_ANSIBLE = "2.19"
+    # Since 6.1.28, VirtualBox gives host-only networks no other addresses, unless this file allows them.
+    VIRTUALBOX_FILE = "/etc/vbox/networks.conf"
+    VIRTUALBOX_RANGES = ["192.168.56.0/21"].freeze
+    # Bridges and adapters on which providers put their machines.
+    OURS = /\A(vboxnet|virbr|vmnet|VirtualBox)/.freeze
+    PLUGINS = { "libvirt" => "vagrant-libvirt" }.freeze
+    ANSWER_SECONDS = 0.5
+
+    # An address of this computer, with the network that it is in.
+    Interface = Struct.new(:name, :address, :network)
+
+    module_function
+
+    def vagrant(version)
+      return if Gem::Version.new(version) >= Gem::Version.new(OLDEST_VAGRANT)
+
+      raise Error, "Vagrant #{version}: #{OLDEST_VAGRANT} or newer is needed; install it from your system or HashiCorp"
+    end
+
+    # +provider+ is the one that was asked for, if any.
+    def plugin(provider, installed)
+      plugin = PLUGINS[provider.to_s]
+      return if plugin.nil? || installed.include?(plugin)
+
+      raise Error, "provider #{provider}: the plugin #{plugin} is missing; install it: apt install #{plugin}, " \
+                   "or vagrant plugin install #{plugin}"
+    end
+
+    def driver(driver, kvm: File.exist?("/dev/kvm"))
+      return if driver != "kvm" || kvm
+
+      raise Error, "libvirt_driver is kvm, but there is no /dev/kvm: turn virtualisation on in the firmware, or write " \
+                   "libvirt_driver: qemu (ten times slower) into #{Settings::LOCAL}"
+    end
+
+    def ansible(version)
+      return if version && Gem::Version.new(version) >= Gem::Version.new(OLDEST_ANSIBLE)
+
+      raise Error, "ansible-playbook on this computer is #{version || 'of no version that it tells'}: " \
+                   "#{OLDEST_ANSIBLE} or newer is needed; `make setup` installs one into .venv"
+    end
+
+    # Host-only networks of VirtualBox are limited to some ranges.
+    def virtualbox_range(settings, text = File.exist?(VIRTUALBOX_FILE) ? File.read(VIRTUALBOX_FILE) : nil)
+      allowed = virtualbox_ranges(text)
+      outside = settings.machines.find { |machine| allowed.none? { |range| range.include?(machine.address) } }
+      return unless outside
+
+      raise Error, "#{outside.name} gets the address #{outside.address}, but VirtualBox allows only " \
+                   "#{allowed.map { |range| "#{range}/#{range.prefix}" }.join(', ')}: choose others in #{Settings::LOCAL}, " \
+                   "or allow them in #{VIRTUALBOX_FILE}"
+    end
+
+    def virtualbox_ranges(text)
+      words = text ? text.lines.grep(/\A\s*\*/).flat_map { |line| line.delete("*").split } : VIRTUALBOX_RANGES
+      words = ["0.0.0.0/0"] if text && words.empty? && text.match?(/^\s*\*/)
+      words.map { |word| IPAddr.new(word) }.select(&:ipv4?)
+    end
+
+    # Nothing else on this computer may be in the machines' network.
+    def network(settings, interfaces: interfaces_here, routes: routes_here)
+      ours = settings.network
+      clash = (interfaces + routes).find { |other| !other.name.match?(OURS) && overlap?(other.network, ours) }
+      return unless clash
+
+      what = clash.address ? "has #{clash.address}" : "has a route"
+      raise Error, "#{ours}/24, the machines' network: #{clash.name} of this computer #{what} in " \
+                   "#{clash.network}/#{clash.network.prefix}; choose another one: #{Settings::CHANGE} in #{Settings::LOCAL}"
+    end
+
+    # Nobody else may have a machine's address.  What is not on a network of ours is not asked.
+    def addresses(settings, made, interfaces: interfaces_here, answers: method(:answers?))
+      own = interfaces.map(&:address)
+      reachable = interfaces.any? { |interface| interface.name.match?(OURS) && settings.network.include?(interface.address) }
+      settings.machines.each do |machine|
+        next if made.include?(machine.name)
+
+        who = "this computer itself" if own.include?(machine.address)
+        who ||= "another machine" if reachable && answers.call(machine.address)
+        next unless who
+
+        raise Error, "#{machine.name} gets the address #{machine.address}, but #{who} has it: stop that one, or change " \
+                     "#{Settings::CHANGE} in #{Settings::LOCAL}"
+      end
+    end
+
+    def overlap?(one, other)
+      one.include?(other) || other.include?(one)
+    end
+
+    def answers?(address)
+      Socket.tcp(address, 22, connect_timeout: ANSWER_SECONDS).close
+      true
+    rescue Errno::ECONNREFUSED
+      true
+    rescue SystemCallError
+      false
+    end
+
+    def interfaces_here
+      Socket.getifaddrs.select { |found| found.addr&.ipv4? && found.netmask }.map do |found|
+        address = found.addr.ip_address
+        Interface.new(found.name, address, IPAddr.new(address).mask(found.netmask.ip_address))
+      end
+    end
+
+    # Routes to single networks, as a VPN sets them; a wide one loses against the machines' own.
+    def routes_here(file = "/proc/net/route")
+      return [] unless File.readable?(file)
+
+      File.readlines(file).drop(1).filter_map do |line|
+        name, destination, _, _, _, _, _, mask = line.split
+        mask = [mask].pack("H*").unpack1("L<")
+        next if mask.to_s(2).count("1") < 24
+
+        Interface.new(name, nil, IPAddr.new([destination].pack("H*").unpack1("L<"), Socket::AF_INET).mask(
+          IPAddr.new(mask, Socket::AF_INET).to_s
+        ))
+      end
+    end
+  end
+end

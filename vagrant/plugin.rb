@@ -1,0 +1,100 @@
+# frozen_string_literal: true
+
+require_relative "checks"
+require_relative "ssh_config"
+
+module Tieba
+  # How Vagrant shows an error of ours.
+  class Stop < Vagrant::Errors::VagrantError
+    def initialize(line)
+      @line = line
+      super
+    end
+
+    def error_message
+      @line
+    end
+  end
+
+  # Around `vagrant up`, of each machine: the checks come before the first one, once.
+  class Up
+    def initialize(app, _)
+      @app = app
+    end
+
+    def call(env)
+      machine = env[:machine]
+      Plugin.check(machine)
+      coming = { machine.name.to_s => machine.provider_name.to_s }
+      SSHConfig.write(machine.env.local_data_path, Plugin.settings.machines, coming)
+      @app.call(env)
+    rescue Error => e
+      raise Stop, e.message
+    end
+  end
+
+  # After `vagrant destroy`.
+  class Destroy
+    def initialize(app, _)
+      @app = app
+    end
+
+    def call(env)
+      @app.call(env)
+      SSHConfig.write(env[:machine].env.local_data_path, Plugin.settings.machines)
+    end
+  end
+
+  # vagrant-libvirt calls the provisioners of a machine that runs already twice in one `vagrant up`.
+  class Provision
+    @done = []
+    class << self
+      attr_reader :done
+    end
+
+    def initialize(app, _)
+      @app = app
+    end
+
+    def call(env)
+      provisioner = [env[:machine].name, env[:provisioner].class, env[:provisioner].config.object_id]
+      return if Provision.done.include?(provisioner)
+
+      Provision.done << provisioner
+      @app.call(env)
+    end
+  end
+
+  # Vagrant's hooks.
+  class Plugin < Vagrant.plugin("2")
+    name "tieba"
+    action_hook(:tieba_up, :machine_action_up) { |hook| hook.prepend(Up) }
+    action_hook(:tieba_destroy, :machine_action_destroy) { |hook| hook.prepend(Destroy) }
+    action_hook(:tieba_provision, :provisioner_run) { |hook| hook.prepend(Provision) }
+
+    class << self
+      attr_accessor :settings, :ansible_on_host
+
+      # Check what +machine+'s provider, its network and Ansible need.
+      def check(machine)
+        return if @checked
+
+        made = SSHConfig.made(machine.env.local_data_path).keys
+        case machine.provider_name
+        when :virtualbox then Checks.virtualbox_range(settings) unless Vagrant::Util::Platform.windows?
+        when :libvirt then Checks.driver(settings.libvirt_driver)
+        end
+        Checks.network(settings)
+        Checks.addresses(settings, made)
+        Checks.ansible(ansible_version) if ansible_on_host
+        @checked = true
+      end
+
+      private
+
+      def ansible_version
+        Vagrant::Util::Subprocess.execute("ansible-playbook", "--version").stdout[/\d+(\.\d+)+/]
+      end
+    end
+  end
+end
