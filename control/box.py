@@ -47,20 +47,22 @@ rm -f $root/etc/ssh/ssh_host_* $root/etc/machine-id
 cat >$root/etc/systemd/system/ssh-host-keys.service <<'END'
 [Unit]
 Before=ssh.service
+ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/ssh-keygen -A
+ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
 [Install]
 WantedBy=multi-user.target
 END
 chroot $root systemctl enable --quiet ssh-host-keys.service
-chroot $root systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer
+# An emulated machine has no time for these.
+chroot $root systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service fstrim.timer
 mkdir -p $root/boot/extlinux
 cat >$root/boot/extlinux/extlinux.conf <<'END'
 default linux
 label linux
   kernel /vmlinuz
-  append initrd=/initrd.img root=LABEL=root ro console=ttyS0 net.ifnames=0 quiet
+  append initrd=/initrd.img root=LABEL=root ro console=ttyS0 net.ifnames=0 quiet mitigations=off no5lvl
 END
 extlinux --install $root/boot/extlinux
 """

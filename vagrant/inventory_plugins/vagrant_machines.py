@@ -68,7 +68,7 @@ class InventoryModule(BaseInventoryPlugin):
             inventory.add_group(group)
             for name in there:
                 if (name == "master") != (group == "slaves"):
-                    inventory.add_child(group, name)
+                    inventory.add_host(name, group)
 
 
 def read(config: Path) -> tuple[dict[str, str], dict[str, Any]]:
