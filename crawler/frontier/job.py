@@ -114,12 +114,20 @@ class Job:
         """Remove a worker that ends."""
         await self._redis.hdel(self._key("workers"), worker)
 
+    async def workers(self) -> dict[str, Mapping[str, Any]]:
+        """Give the last heartbeat of every worker that has not left."""
+        return _parsed_workers(await self._hash("workers"))
+
+    async def now(self) -> float:
+        """Give the Unix time of Redis' clock, in seconds."""
+        seconds, microseconds = await self._redis.time()
+        return float(seconds + microseconds / 1e6)
+
     async def facts(self, last_letters: int = 5) -> Facts:
         """Everything that is to be told of the crawl."""
-        seconds, microseconds = await self._redis.time()
         pages, outcomes = await self._hash("pages"), await self._hash("outcomes")
         return Facts(
-            now=seconds + microseconds / 1e6,
+            now=await self.now(),
             crawl=await self._hash("crawl"),
             seeds=tuple(sorted(map(str, await self._redis.smembers(self._key("seeds"))))),
             waiting_seeds=await self.waiting_seeds(),
@@ -127,7 +135,7 @@ class Job:
             letters=tuple([letter async for letter in self.frontier.dead(newest=last_letters)]),
             outcomes={name: int(count) for name, count in outcomes.items()},
             pages={name: int(count) for name, count in pages.items()},
-            workers=_parsed_workers(await self._hash("workers")),
+            workers=await self.workers(),
         )
 
     async def _hash(self, name: str) -> dict[str, str]:

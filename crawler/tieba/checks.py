@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def redis_problem(error: BaseException, config: Config) -> Unusable:
     """Explain a Redis error; passwords are never shown."""
-    redis = f"Redis at {_place(config.redis_url)}"
+    redis = f"Redis at {place(config.redis_url)}"
     error = cause(error)
     said = one_line(error)
     if isinstance(error, redis_errors.AuthenticationError):
@@ -55,7 +55,12 @@ async def check_servers(config: Config) -> None:
         _check_folder("pictures_store", Path(config.pictures_store))
     elif config.pictures and find_spec("botocore") is None:
         raise Unusable(f"pictures_store: {config.pictures_store}: needs botocore, which is not installed")
-    await _check_redis(config)
+    await check_redis(config)
+    await check_store(config)
+
+
+async def check_store(config: Config) -> None:
+    """Raise Unusable unless all stores can be used."""
     try:
         store = make_store(config)
         try:
@@ -66,13 +71,14 @@ async def check_servers(config: Config) -> None:
         raise store_problem(error) from None
 
 
-async def _check_redis(config: Config) -> None:
+async def check_redis(config: Config) -> None:
+    """Raise Unusable unless Redis can be used; other errors of a connection are those of ERRORS."""
     address = Address.parse(config.redis_url)
     if missing := _missing_file(address):
         raise Unusable(f"redis_url: {missing}: no such file")
     if address.kind == "sentinel":
         await _check_sentinels(address, config)
-    redis = f"Redis at {_place(config.redis_url)}"
+    redis = f"Redis at {place(config.redis_url)}"
     async with aclosing(connect(config.redis_url)) as client:
         try:
             # HELLO is permitted to everybody; Redis 5 does not know it. https://redis.io/docs/latest/commands/hello/
@@ -128,7 +134,7 @@ async def _check_sentinels(address: Address, config: Config) -> None:
     raise next((problem for problem in problems if not isinstance(problem, Away)), problems[0])
 
 
-def _place(url: str) -> str:
+def place(url: str) -> str:
     """Give an address without user, password and options."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2]

@@ -90,6 +90,24 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--until-finished", action="store_true", help="go on until the crawl is finished")
     status.set_defaults(run=_status)
 
+    health = commands.add_parser(
+        "health",
+        help="check whether the cluster is well",
+        description="Check Redis, the store, clocks, workers and dead letters, as this machine sees them. "
+        "Exit status 1 if there is a fault. playbooks/health.yml checks the machines, too.",
+        epilog="example: tieba health",
+    )
+    health.add_argument("--json", action="store_true", help="print one JSON object")
+    health.add_argument(
+        "--dead-letters", default="0", metavar="N", help="how many dead letters are no fault; default: 0"
+    )
+    health.add_argument(
+        "--workers",
+        metavar="N",
+        help="only wait until so many workers of this machine are heard of, a minute at most",
+    )
+    health.set_defaults(run=_health)
+
     report = commands.add_parser(
         "report",
         help="sum up the crawl, compare it with the truth",
@@ -282,6 +300,22 @@ def _status(options: argparse.Namespace) -> int:
         show(load(), as_json=options.json, watch=options.watch, until_finished=options.until_finished)
     )
     return 0
+
+
+def _health(options: argparse.Namespace) -> int:
+    from tieba.health import examine, wait_for_workers
+
+    if options.workers is not None:
+        asyncio.run(wait_for_workers(load(), _number("--workers", options.workers)))
+        return 0
+    accepted = 0 if options.dead_letters == "0" else _number("--dead-letters", options.dead_letters)
+    health = asyncio.run(examine(load(), accepted))
+    if options.json:
+        print(json.dumps(health.to_json(), ensure_ascii=False, indent=2))
+    else:
+        for check in health.checks:
+            print(f"{check.state:<5}  {check.name:<12}  {check.text}")
+    return 0 if health.is_well else 1
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -255,6 +255,39 @@ def _truth(value: Any) -> bool:
     return str(value).lower() in {"true", "yes", "on", "1"}
 
 
+def slave_errors(
+    names: str, variable: str, groups: Mapping[str, list[str]], *, to_be_removed: bool = False
+) -> list[str]:
+    """Return one line for each thing that is wrong with the slaves, "slave1,slave2", that `variable` names.
+
+    Those that are to be removed must have no other task, and must not be all.
+    """
+    slaves = groups.get("slaves", [])
+    example = f"for example -e {variable}={slaves[-1] if slaves else 'slave1'}"
+    named = [name.strip() for name in str(names).split(",") if name.strip()]
+    if not named:
+        return [f"{variable}: not given; {example}"]
+    errors = [
+        f"{variable} is {name}: no such slave is in the inventory; there is {', '.join(slaves) or 'none'}"
+        for name in named
+        if name not in slaves
+    ]
+    if to_be_removed:
+        errors += [
+            f"{variable} is {name}, which is in group {group}, too: the cluster needs it; "
+            f"drain.yml -e drain_slave={name} takes its workers out of the crawl"
+            for name in named
+            for group in ("master", "site")
+            if name in slaves and name in groups.get(group, [])
+        ]
+        if not set(slaves) - set(named):
+            errors.append(
+                f"{variable} is {','.join(named)}: no slave would be left; crawl_stop.yml stops the crawl, "
+                "reset.yml removes the cluster"
+            )
+    return errors
+
+
 def file_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], folders: Iterable[str]) -> list[str]:
     """Return one line for each base_ca_file that the control machine lacks; `folders` hold relative ones."""
     folders = list(folders)
@@ -291,7 +324,8 @@ def machine_errors(
             message = str(gathered.get("msg", "no answer")).strip().rpartition("reached over ssh: ")[2]
             reason = message.splitlines()[-1].removeprefix("ssh: ")
             errors.append(
-                f"{host} does not answer at {address}: {reason}; start it, or check its address, user and key"
+                f"{host} does not answer at {address}: {reason}; start it, check its address, user "
+                f"and key, or leave it out: --limit 'all:!{host}'"
             )
             continue
         facts = variables["ansible_facts"]
@@ -343,6 +377,7 @@ class FilterModule:
             "job_errors": job_errors,
             "storage_errors": storage_errors,
             "seed_errors": seed_errors,
+            "slave_errors": slave_errors,
             "file_errors": file_errors,
             "machine_errors": machine_errors,
         }
