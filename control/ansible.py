@@ -18,16 +18,12 @@ _FAILED = re.compile(r"^(?:fatal|failed): \[([^\]]+?)(?: ->[^\]]*)?\].*?(?:=> (?
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)")
 
 
-def play(
-    step: Step, playbook: str, *, limit: list[str] | None = None, variables: Mapping[str, Any] | None = None
-) -> None:
+def play(step: Step, playbook: str, *, variables: Mapping[str, Any] | None = None) -> None:
     """Run `playbook` (a path from the root) on the containers, and show its tasks in `step`.
 
-    `limit` names the only nodes to touch.  Raises ControlError with what the failed task said.
+    Raises ControlError with what the failed task said.
     """
     command = [str(PYTHON.with_name("ansible-playbook")), "--inventory", str(INVENTORY), playbook]
-    if limit:
-        command += ["--limit", ",".join(limit)]
     if variables:
         command += ["--extra-vars", json.dumps(variables, ensure_ascii=False)]
     environment = {

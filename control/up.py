@@ -122,11 +122,13 @@ def scale(count: int) -> None:
     made_for = there[0].settings
     if surplus := _surplus(have, count):
         with Step("Draining") as step:
-            with ThreadPoolExecutor() as pool:
-                # The processes too, not their target alone: this waits until they have ended.
-                stop = ("sudo", "systemctl", "stop", "tieba-crawler.target", "tieba-crawler@*.service")
-                stops = [cluster.ssh(name, *stop) for name in surplus]
-                list(pool.map(lambda command: run(*command, timeout=120), stops))
+            if drained := [
+                node.name for node in there if node.name in surplus and node.running and _crawls(node.name)
+            ]:
+                names = {"drain_slave": ",".join(drained)}
+                ansible.play(step, "playbooks/drain.yml", variables=names)
+            if "jsonl" in made_for.stores:
+                records.gather(step)
             cluster.remove(surplus)
             step.result = f"{', '.join(surplus)} removed"
     check_room(count, count - len(have))
@@ -135,8 +137,11 @@ def scale(count: int) -> None:
         step.result = f"{', '.join(new) or 'none'} new"
     # Also those that an interrupted run made and left.
     if idle := [name for name in cluster.slaves() if name in new or not _crawls(name)]:
-        with Step("site.yml") as step:
-            ansible.play(step, "site.yml", limit=idle, variables=site_variables(made_for))
+        with Step("scale_out.yml") as step:
+            new_slaves = {"scale_slaves": ",".join(idle)}
+            ansible.play(
+                step, "playbooks/scale_out.yml", variables={**site_variables(made_for), **new_slaves}
+            )
 
 
 def down() -> None:

@@ -1,8 +1,9 @@
-"""The Makefile's targets, as a user types them, on a cluster of containers; in the order of the file."""
+"""The Makefile's targets, as a user types them, on a cluster of containers; in the order of the file.
 
-import json
+The tests that follow in other files use the cluster, too; test_the_end.py removes it.
+"""
+
 import os
-import re
 import signal
 import subprocess
 import time
@@ -11,76 +12,20 @@ import pytest
 
 from control import image
 from control.engine import docker
-from control.project import CACHE, CLUSTER, INVENTORY, ROOT, VENV
-
-LOG = CACHE / "control.log"
-SSH_CONFIG = INVENTORY / "secrets" / CLUSTER / "ssh_config"
-COMPLETE = "Complete: nothing is missing, nothing is doubled."
-SECONDS = 400
-
-
-def make(*words, **variables):
-    return subprocess.run(
-        ["make", *words, *(f"{name}={value}" for name, value in variables.items())],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
-def on(node, *command):
-    ssh = ["ssh", "-F", str(SSH_CONFIG), node, *command]
-    return subprocess.run(ssh, capture_output=True, text=True, timeout=SECONDS, check=False)
-
-
-def machines_of_the_last_playbook():
-    recap = LOG.read_text().rpartition("PLAY RECAP")[2]
-    return set(re.findall(r"^(\w+)\s+: ok=", recap, re.MULTILINE))
-
-
-def status_of_the_crawl():
-    return json.loads(on("slave1", "tieba", "status", "--json").stdout)
-
-
-def wait_until_finished():
-    deadline = time.monotonic() + SECONDS
-    while (status := status_of_the_crawl())["crawl"]["state"] == "running":
-        assert time.monotonic() < deadline, status
-        time.sleep(1)
-    return status
-
-
-def halt_running_crawl():
-    """Stop slave1's workers amid the crawl, so that what comes next needs no haste; return the crawl."""
-    deadline = time.monotonic() + SECONDS
-    before = status_of_the_crawl()
-    while (status := status_of_the_crawl())["requests"]["done"] <= before["requests"]["done"]:
-        assert time.monotonic() < deadline, status
-    on("slave1", "sudo", "systemctl", "stop", "tieba-crawler@*.service")
-    crawl = status_of_the_crawl()["crawl"]
-    assert crawl["state"] == "running"
-    return crawl
-
-
-def docker_names(kind, field):
-    command = [
-        "docker",
-        kind,
-        "ls",
-        *(["--all"] if kind == "container" else []),
-        "--format",
-        "{{." + field + "}}",
-    ]
-    names = subprocess.check_output(command, text=True).split()
-    return {name for name in names if name.startswith(CLUSTER)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cluster():
-    yield
-    make("down")
+from control.project import CLUSTER, ROOT
+from tests.end_to_end.commands import (
+    COMPLETE,
+    LOG,
+    SSH_CONFIG,
+    docker_names,
+    halt_running_crawl,
+    machines_of,
+    make,
+    on,
+    playbook,
+    status_of_the_crawl,
+    wait_until_finished,
+)
 
 
 def test_up_crawls_everything_from_nothing():
@@ -130,7 +75,7 @@ def test_scale_adds_a_machine_to_a_running_crawl_and_touches_no_other():
     halt_running_crawl()
     scaled = make("scale", SLAVES=2)
     assert scaled.returncode == 0, scaled.stdout + scaled.stderr
-    assert machines_of_the_last_playbook() == {"slave2"}
+    assert machines_of(LOG.read_text()) == {"slave2"}
     assert on("slave1", "sudo", "systemctl", "restart", "tieba-crawler.target").returncode == 0
     status = wait_until_finished()
     assert {slave["host"] for slave in status["slaves"] if slave["done"]} == {"slave1", "slave2"}
@@ -180,8 +125,7 @@ def test_export_brings_pages_as_a_folder_and_leaves_nothing_torn(tmp_path):
 
 def test_a_stopped_machine_is_named():
     subprocess.run(["docker", "stop", f"{CLUSTER}-site"], check=True, capture_output=True)
-    playbook = [str(VENV / "bin" / "ansible-playbook"), f"--inventory={INVENTORY}", "site.yml"]
-    done = subprocess.run(playbook, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = playbook("site.yml")
     assert done.returncode != 0
     assert "site does not answer" in done.stdout + done.stderr
 
@@ -215,12 +159,3 @@ def test_passwords_are_in_no_log_of_ours():
     assert len(secrets) == 4
     text = LOG.read_text()
     assert not [secret for secret in secrets if secret in text]
-
-
-def test_down_removes_exactly_what_up_made():
-    done = make("down")
-    assert done.returncode == 0, done.stderr
-    kinds = {"container": "Names", "network": "Name", "volume": "Name", "image": "Repository"}
-    assert [docker_names(kind, field) for kind, field in kinds.items()] == [set()] * len(kinds)
-    assert not SSH_CONFIG.parent.exists()
-    assert make("down").returncode == 0  # nothing is left to remove, and that is no error

@@ -71,6 +71,7 @@ async def test_the_frontier_needs_no_more_rights_than_it_has(start):
         await job.leave("me")
         facts = await job.facts()
         assert (facts.waiting_seeds, facts.requests.delayed, facts.requests.dead) == (1, 1, 2)
+        assert (await redis.info())["maxmemory"] >= 0
         assert await frontier.retry_dead() == 2
         assert await frontier.empty() == 1
         await frontier.drop_job()

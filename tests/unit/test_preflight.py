@@ -247,6 +247,41 @@ def test_slaves_write_to_the_stores_that_the_master_has():
     assert error == "crawler_storage is ['mongodb'] on s, but ['mysql'] on m: set it for all machines"
 
 
+SLAVES = {"master": ["one"], "slaves": ["one", "two", "three"], "site": ["two"]}
+
+
+@pytest.mark.parametrize(
+    ("names", "to_be_removed", "expected"),
+    [
+        ("three", True, []),
+        ("one, two", False, []),
+        (" , ", False, ["some_slaves: not given; for example -e some_slaves=three"]),
+        (
+            "two,four",
+            False,
+            ["some_slaves is four: no such slave is in the inventory; there is one, two, three"],
+        ),
+        (
+            "one",
+            True,
+            [
+                "some_slaves is one, which is in group master, too: the cluster needs it; "
+                "drain.yml -e drain_slave=one takes its workers out of the crawl"
+            ],
+        ),
+    ],
+)
+def test_slaves_that_are_named_are_checked(names, to_be_removed, expected):
+    assert preflight.slave_errors(names, "some_slaves", SLAVES, to_be_removed=to_be_removed) == expected
+
+
+def test_the_last_slave_is_not_removed():
+    (error,) = preflight.slave_errors(
+        "one,two", "some_slaves", {"slaves": ["one", "two"]}, to_be_removed=True
+    )
+    assert error.startswith("some_slaves is one,two: no slave would be left; crawl_stop.yml stops the crawl")
+
+
 def test_a_certificate_authority_that_is_not_there_is_explained(tmp_path):
     there = tmp_path / "ca.pem"
     there.touch()

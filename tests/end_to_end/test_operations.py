@@ -1,0 +1,309 @@
+"""The playbooks of every day, on the cluster that test_make.py leaves; in the order of the file."""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+from control import cluster
+from control.project import CACHE, CLUSTER, INVENTORY, ROOT, VENV
+from tests.end_to_end.commands import (
+    COMPLETE,
+    SECONDS,
+    SSH_CONFIG,
+    machines_of,
+    on,
+    playbook,
+    status_of_the_crawl,
+    wait_until_finished,
+)
+
+SLAVES = {"slave1", "slave2"}
+SILENT_SECONDS = 4  # heartbeats come every second
+PROGRESS_SECONDS = 15  # within which requests are done, on a machine that has other work, too
+# Prints again and again what the frontier knows; runs on the master.
+SAMPLER = """
+import json, time
+from frontier import connect_blocking
+from frontier.blocking import Frontier
+from tieba.config import load
+config = load()
+redis = connect_blocking(config.redis_url)
+frontier = Frontier(redis, config.job)
+while True:
+    stats = frontier.stats()
+    print(json.dumps({
+        "now": float(redis.time()[0]),
+        "state": redis.hget(frontier.prefix + "crawl", "state"),
+        "pages": {host: int(count) for host, count in redis.hgetall(frontier.prefix + "pages").items()},
+        "beats": [json.loads(beat) for beat in redis.hgetall(frontier.prefix + "workers").values()],
+        "leases": {owner.partition(":")[0]: count for owner, count in stats.owners.items()},
+        "expired": stats.expired,
+    }), flush=True)
+    time.sleep(0.4)
+"""
+
+
+class Samples:
+    """What the frontier knew, several times a second, while the block ran."""
+
+    def __init__(self):
+        self.all = []
+
+    def __enter__(self):
+        command = ["ssh", "-F", str(SSH_CONFIG), "master", "/opt/tieba/current/bin/python", "-"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._process.stdin.write(SAMPLER)
+        self._process.stdin.close()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+        self.wait_for_more()
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(AssertionError):
+            self.wait_for_more()
+        self._process.terminate()
+        self._thread.join()
+        self._process.wait()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.all.append(json.loads(line))
+
+    def wait_for_more(self, more=2):
+        deadline = time.monotonic() + 30
+        wanted = len(self.all) + more
+        while len(self.all) < wanted:
+            assert time.monotonic() < deadline, "the sampler says nothing"
+            time.sleep(0.1)
+        return self.all[-1]
+
+    def wait_until(self, is_so):
+        deadline = time.monotonic() + 60
+        while not is_so(sample := self.wait_for_more(1)):
+            assert time.monotonic() < deadline, sample
+        return sample
+
+
+def crawling(sample):
+    """Give the slaves whose workers are heard of."""
+    return {beat["host"] for beat in sample["beats"] if sample["now"] - beat["at"] < SILENT_SECONDS}
+
+
+def done(sample):
+    return sum(sample["pages"].values())
+
+
+def assert_the_crawl_never_stopped(samples):
+    """At any moment at least one of the two slaves crawls, and requests are done all the time."""
+    assert all(crawling(sample) for sample in samples)
+    running = [sample for sample in samples if sample["state"] == "running"]
+    latest = running[0]
+    for sample in running:
+        if done(sample) > done(latest):
+            latest = sample
+        assert sample["now"] - latest["now"] < PROGRESS_SECONDS, "the crawl stood still"
+    assert {sample["expired"] for sample in running} == {0}, "leases ran out"
+
+
+def is_active(slave):
+    return on(slave, "systemctl", "is-active", "tieba-crawler@1.service").stdout.strip() == "active"
+
+
+def released(slave):
+    """Give the release that a slave's worker runs."""
+    shown = on(slave, "systemctl", "show", "--property=ExecStart", "tieba-crawler@1.service").stdout
+    return re.search(r"/releases/(\w+)/", shown)[1]
+
+
+def worker(slave):
+    return on(slave, "systemctl", "show", "--property=MainPID", "--value", "tieba-crawler@1.service").stdout
+
+
+def health(*arguments):
+    """Run health.yml; gives the exit status and the lines, as words."""
+    ran = playbook("playbooks/health.yml", *arguments)
+    assert "Traceback" not in ran.stdout + ran.stderr
+    lines = re.findall(r"^\s+- '?((?:ok|FAULT|note) .*?)'?$", ran.stdout, re.MULTILINE)
+    assert lines, ran.stdout + ran.stderr
+    return ran.returncode, [line.split() for line in lines]
+
+
+def faults(lines):
+    return [" ".join(words[1:]) for words in lines if words[0] == "FAULT"]
+
+
+def test_scale_out_adds_a_slave_and_touches_no_other():
+    cluster.create(["slave2"], cluster.nodes()[0].settings)
+    assert on("slave1", "tieba", "seed", "--forum=聊天", "--new").returncode == 0
+    ran = playbook("playbooks/scale_out.yml", scale_slaves="slave2")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert machines_of(ran.stdout) == {"slave2"}
+    with Samples() as samples:
+        assert crawling(samples.all[-1]) == SLAVES
+        samples.wait_until(lambda sample: sample["pages"].get("slave2", 0) > 20)
+
+
+def test_health_finds_no_fault_in_a_cluster_that_is_well():
+    status, lines = health()
+    assert (status, faults(lines)) == (0, [])
+    told = {tuple(words[1:3]) for words in lines}
+    for host in SLAVES:
+        assert {("services", host), ("redis", host), ("store", host), ("disk", host)} <= told
+    assert {("memory", "cluster"), ("aof", "cluster"), ("services", "master"), ("release", "slaves")} <= told
+
+
+def test_a_drained_slave_finishes_what_it_has_and_stays_out_until_it_is_restarted():
+    ran = playbook("playbooks/drain.yml", drain_slave="slave2")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    with Samples() as samples:
+        drained = samples.all[-1]
+        assert not drained["leases"].get("slave2")
+        samples.wait_until(lambda sample: done(sample) > done(drained) + 100)
+        assert all(not sample["leases"].get("slave2") for sample in samples.all)
+        assert samples.all[-1]["pages"]["slave2"] == drained["pages"]["slave2"]
+        assert samples.all[-1]["expired"] == 0
+
+        on("slave2", "sudo", "systemctl", "start", "tieba-crawler.target", "tieba-crawler@1.service")
+        deployed = playbook("site.yml", "--limit=slave2")
+        assert re.search(r"slave2 .* changed=0 .* failed=0", deployed.stdout), deployed.stdout
+        assert not is_active("slave2")
+
+        ran = playbook("playbooks/restart.yml", "--limit=slave2")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        samples.wait_until(lambda sample: sample["pages"]["slave2"] > drained["pages"]["slave2"])
+        assert samples.all[-1]["expired"] == 0
+
+
+def test_restart_replaces_all_workers_while_the_crawl_goes_on():
+    before = {slave: worker(slave) for slave in SLAVES}
+    with Samples() as samples:
+        ran = playbook("playbooks/restart.yml")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert_the_crawl_never_stopped(samples.all)
+    assert all(worker(slave) != before[slave] for slave in SLAVES)
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory):
+    """Give a copy of this tree with another release."""
+    root = tmp_path_factory.mktemp("newer") / "tieba"
+    left_out = shutil.ignore_patterns(".*", "secrets", "__pycache__", "tests", "bench", "build")
+    shutil.copytree(ROOT, root, ignore=left_out)
+    (root / ".cache").symlink_to(CACHE)
+    (root / ".venv").symlink_to(VENV)
+    secrets = INVENTORY.relative_to(ROOT) / "secrets"
+    (root / secrets).symlink_to(ROOT / secrets)
+    with (root / "crawler" / "tieba" / "__init__.py").open("a") as file:
+        file.write("# another release\n")
+    return root
+
+
+def test_an_upgrade_goes_from_slave_to_slave_and_the_crawl_never_stops(newer):
+    old = released("slave1")
+    assert on("slave1", "tieba", "seed", "--forum=聊天", "--pages=20", "--new").returncode == 0
+    redis = on("master", "systemctl", "show", "--property=MainPID", "redis-server").stdout
+    crawl = status_of_the_crawl()["crawl"]
+    with Samples() as samples:
+        ran = playbook("playbooks/upgrade.yml", root=newer)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert_the_crawl_never_stopped(samples.all)
+    # Each was away for a moment, and nobody else then.
+    away = [SLAVES - crawling(sample) for sample in samples.all]
+    assert {frozenset(slaves) for slaves in away} == {
+        frozenset(),
+        frozenset({"slave1"}),
+        frozenset({"slave2"}),
+    }
+    assert released("slave1") == released("slave2") != old
+    assert f"/releases/{old}" not in on("master", "readlink", "-f", "/opt/tieba/current").stdout
+    assert on("master", "systemctl", "show", "--property=MainPID", "redis-server").stdout == redis
+    assert status_of_the_crawl()["crawl"]["started_at"] == crawl["started_at"]
+    assert wait_until_finished()["requests"]["expired"] == 0
+    report = on("slave1", "tieba", "report", "--truth=http://site:8080")
+    assert COMPLETE in report.stdout, report.stdout
+
+
+def test_an_upgrade_with_a_slave_down_says_so_before_anything_changes_and_can_leave_it_out(newer):
+    subprocess.run(["docker", "kill", f"{CLUSTER}-slave2"], check=True, capture_output=True)
+    old = released("slave1")
+    with (newer / "crawler" / "tieba" / "__init__.py").open("a") as file:
+        file.write("# and another one\n")
+    ran = playbook("playbooks/upgrade.yml", root=newer)
+    assert ran.returncode != 0
+    assert "slave2 does not answer" in ran.stdout
+    assert "leave it out: --limit 'all:!slave2'" in ran.stdout
+    assert released("slave1") == old
+    ran = playbook("playbooks/upgrade.yml", "--limit=all:!slave2", root=newer)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert released("slave1") != old
+
+
+def test_health_names_a_machine_that_is_down_and_then_its_old_release():
+    status, lines = health()
+    assert status != 0
+    assert faults(lines)[0].startswith("machine slave2 does not answer")
+    assert any(words[:3] == ["ok", "services", "slave1"] for words in lines)
+    subprocess.run(["docker", "start", f"{CLUSTER}-slave2"], check=True, capture_output=True)
+    deadline = time.monotonic() + SECONDS
+    while not is_active("slave2"):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    status, lines = health()
+    assert status != 0
+    assert [line for line in faults(lines) if line.startswith("release slaves")]
+
+
+def test_logs_of_all_machines_are_in_the_order_of_time_and_hold_no_passwords(tmp_path):
+    ran = playbook("playbooks/logs.yml", logs_dir=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    text = (tmp_path / "all.log").read_text()
+    entries = [line.split(maxsplit=2) for line in text.splitlines() if line[:1].isdigit()]
+    times = [entry[0] for entry in entries]
+    assert times == sorted(times)
+    assert {entry[1] for entry in entries} == {"master", "site", *SLAVES}
+    assert "tieba-crawler" in text or "scrapy" in text
+    assert "Redis" in text or "redis" in text
+    secrets = [path.read_text().strip() for path in SSH_CONFIG.parent.iterdir() if path.suffix == ""]
+    assert not [secret for secret in secrets if secret in text]
+    for node in ("master", *SLAVES):
+        assert not on(node, "ls", "/var/tmp").stdout.count("tieba-logs")
+
+
+def test_scale_in_takes_a_slave_away_and_cleans_it():
+    assert on("slave1", "tieba", "seed", "--forum=聊天", "--pages=5", "--new").returncode == 0
+    with Samples() as samples:
+        samples.wait_until(lambda sample: sample["pages"].get("slave2", 0) > 20)
+        ran = playbook("playbooks/scale_in.yml", scale_slaves="slave2")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert machines_of(ran.stdout) == {"slave2"}
+        assert samples.all[-1]["expired"] == 0
+    left = on("slave2", "ls", "/opt/tieba", "/etc/tieba", "/var/lib/tieba", "/usr/local/bin/tieba")
+    assert left.stdout == ""
+    assert "tieba" not in on("slave2", "systemctl", "list-unit-files", "tieba*").stdout
+    assert wait_until_finished()["requests"]["expired"] == 0
+    assert on("slave1", "tieba", "report", "--truth=http://site:8080").returncode == 0
+    cluster.remove(["slave2"])
+
+
+def test_the_last_slave_is_not_removed():
+    ran = playbook("playbooks/scale_in.yml", scale_slaves="slave1")
+    assert ran.returncode != 0
+    assert "scale_slaves is slave1: no slave would be left" in ran.stdout
+    assert is_active("slave1")
+
+
+def test_a_crawl_that_is_stopped_is_started_by_crawl_start_alone():
+    assert playbook("playbooks/crawl_stop.yml").returncode == 0
+    on("slave1", "sudo", "systemctl", "start", "tieba-crawler.target")
+    assert not is_active("slave1")
+    assert playbook("playbooks/crawl_start.yml").returncode == 0
+    assert is_active("slave1")
