@@ -12,7 +12,7 @@ from typing import Any
 
 from control import ansible, cluster, engine, environment, image, records, settings
 from control.process import ControlError, run, shown
-from control.project import APT_MIRROR, CACHE, CLUSTER
+from control.project import APT_MIRROR, CACHE, CLUSTER, INVENTORY, VENV
 from control.settings import Settings
 from control.terminal import Step
 
@@ -91,6 +91,11 @@ def up(work: Work) -> int:
 def crawl(work: Work, made_for: Settings) -> int:
     """Start the crawl or join the one that runs, show it until it is finished, and report."""
     with Step("Crawl") as step:
+        if not any(map(_crawls, cluster.slaves())):
+            raise ControlError(
+                "no slave crawls, since all were stopped; start them: "
+                f"{shown(VENV)}/bin/ansible-playbook -i {shown(INVENTORY)} playbooks/crawl_start.yml"
+            )
         if made_for.target == "replica" and not _is_running():
             run(*cluster.ssh("site", "python3", "-c", _RESET_SITE))
         run(*cluster.ssh("slave1", "tieba", "seed", "--forum", work.forum, "--pages", str(work.pages)))

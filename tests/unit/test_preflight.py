@@ -20,7 +20,10 @@ LIMITS = {
     "crawler_max_attempts": [1, 1000],
     "max_requests": [1, 1_000_000_000],
 }
-SHARED = {"deploy_no_log": {"type": "bool"}}
+SHARED = {
+    "deploy_no_log": {"type": "bool"},
+    "restart_batch": {"type": "str", "pattern": "[1-9][0-9]*%?", "expected": "2 or 25%"},
+}
 
 
 def settings(**variables):
@@ -45,6 +48,8 @@ def settings(**variables):
             "crawler_scheduler is 'redis': it must be frontier or scrapy_redis",
         ),
         ("crawler_posts_rate", "fast", "crawler_posts_rate is 'fast': it must be a number from 0.01 to 1000"),
+        ("restart_batch", "x", "restart_batch is 'x': it must be 2 or 25%"),
+        ("restart_batch", "0", "restart_batch is '0': it must be 2 or 25%"),
         ("crawler_obey_robots", "maybe", "crawler_obey_robots is 'maybe': it must be true or false"),
         ("tieba_target", "mirror", "tieba_target is 'mirror': it must be live or replica"),
         (

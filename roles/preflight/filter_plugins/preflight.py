@@ -83,7 +83,10 @@ def _error(name: str, value: Any, option: Mapping[str, Any], limits: Mapping[str
     if name in limits:
         low, high = limits[name]
         expected += f" from {low} to {high}"
+    expected = option.get("expected", expected)
     wrong = f"{name} is {shown}: it must be {expected}"
+    if "pattern" in option and not re.fullmatch(option["pattern"], str(value).strip()):
+        return wrong
     if not fits(value) or (choices and not (values and set(values) <= set(choices))):
         return wrong
     if name in limits and not limits[name][0] <= float(value) <= limits[name][1]:

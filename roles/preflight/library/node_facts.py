@@ -45,8 +45,9 @@ RETURN = r"""
 ansible_facts:
   description:
     C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned) (those that came with a
-    deployment), C(apt_usable), C(listeners), C(releases), C(release), C(disk_free_mb), C(present) (those of
-    I(paths) that exist), C(stale) (units that run with older settings than their files hold), C(avx).
+    deployment), C(apt_usable), C(listeners), C(releases), C(release), C(used) (releases that units name),
+    C(disk_free_mb), C(present) (those of I(paths) that exist), C(stale) (units that run with older settings
+    than their files hold), C(avx).
   returned: always
   type: dict
 """
@@ -83,6 +84,12 @@ def releases() -> list[str]:
     """Return the completely installed releases, oldest first."""
     complete = sorted(RELEASES.glob("*/.complete"), key=lambda path: path.stat().st_mtime)
     return [path.parent.name for path in complete]
+
+
+def used() -> list[str]:
+    """Return the releases that units name: after an interrupted run, others than the current one."""
+    units = Path("/etc/systemd/system").glob("tieba-*.service")
+    return sorted({name for unit in units for name in re.findall(rf"{RELEASES}/(\w+)/", _read(unit))})
 
 
 def stale(module: AnsibleModule, settings: dict[str, list[str]]) -> list[str]:
@@ -131,6 +138,7 @@ def main() -> None:
         "listeners": listeners(module),
         "releases": releases(),
         "release": CURRENT.readlink().name if CURRENT.is_symlink() else "",
+        "used": used(),
         "disk_free_mb": disk_free_mb(),
         "present": [path for path in module.params["paths"] if Path(path).exists()],
         "stale": stale(module, module.params["settings"]),
