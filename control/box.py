@@ -19,7 +19,7 @@ SUITE = "bookworm"
 NAME = f"tieba/debian-{SUITE}"
 _PACKAGES = [
     *("systemd", "systemd-sysv", "dbus", "udev", "kmod", "procps", "linux-image-cloud-amd64", "extlinux"),
-    *("openssh-server", "sudo", "python3", "ca-certificates", "rsync"),
+    *("openssh-server", "sudo", "python3", "python3-apt", "ca-certificates", "libcurl4", "rsync"),
     *("iproute2", "ifupdown", "isc-dhcp-client", "netbase"),
 ]
 _DISK_GB = 8  # what the machines see; the box holds only what is used

@@ -57,6 +57,7 @@ _LIBVIRT_SECONDS = 30
 _TIMED_OUT = 124  # timeout's status
 _UP_SECONDS, _PLAY_SECONDS, _CRAWL_SECONDS, _BOOT_SECONDS = 5400, 3600, 2400, 900
 _STEPS = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\]|^==> (\w+: .*)")
+_MILESTONES = re.compile(r"^==> (\w+: (?:Machine booted and ready|Running provisioner|Removing domain).*)")
 _RECAP = re.compile(r"^(?:    \w+: )?(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)")
 
 
@@ -209,7 +210,9 @@ def _run(step: Step, command: Sequence[str], seconds: float, output: list[str] |
     ) as process:
         for line in process.stdout or ():
             lines.append(line)
-            if match := _STEPS.match(line.strip()):
+            if match := _MILESTONES.match(line):
+                step.note(f"{step.seconds:5.0f} s  {match[1]}")
+            elif match := _STEPS.match(line.strip()):
                 step.now(match[1] or match[2])
     log(command, process.returncode, time.monotonic() - started, "".join(lines))
     if process.returncode == _TIMED_OUT:

@@ -30,7 +30,16 @@ module Tieba
       @app.call(env)
     rescue Error => e
       raise Stop, e.message
+    rescue *NO_BOX => e
+      box = machine.config.vm.box
+      why = e.message.lines.map(&:strip).reject(&:empty?).last
+      raise Stop, "box #{box}: not to be had for #{machine.provider_name} (#{why}): write another one into #{Settings::LOCAL}"
     end
+
+    NO_BOX = [
+      Vagrant::Errors::BoxAddShortNotFound, Vagrant::Errors::BoxAddNoMatchingProvider,
+      Vagrant::Errors::BoxAddNoMatchingVersion, Vagrant::Errors::BoxNotFound
+    ].freeze
   end
 
   # After `vagrant destroy`.
