@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from frontier import Letter
     from tieba.pages import Target
+    from tieba.seeds import Seed
 
 _USAGE = 2  # exit status of a mistake in arguments or configuration
 _INTERRUPTED = 130
@@ -75,7 +76,29 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: tieba seed --forum 聊天 --pages 20; later: tieba seed --forum 聊天 --update",
     )
     _add_seed_options(seed)
+    how = seed.add_mutually_exclusive_group()
+    how.add_argument("--new", action="store_true", help="abandon what is queued and begin a new crawl")
+    how.add_argument(
+        "--again",
+        action="store_true",
+        help="crawl the last crawl's seeds again, as an update, if it has ended",
+    )
     seed.set_defaults(run=_seed)
+
+    worker = commands.add_parser(
+        "worker",
+        help="work on the crawl without Scrapy",
+        description="Work on the crawl that all workers share, with Python's standard library in place of "
+        "Scrapy, until it is finished. The options add to its seeds.",
+        epilog="example: tieba worker --forum 聊天 --pages 20",
+    )
+    _add_seed_options(worker)
+    worker.add_argument(
+        "--wait",
+        action="store_true",
+        help="when a crawl is finished, wait for the next seed, as the units on slaves do",
+    )
+    worker.set_defaults(run=_worker)
 
     status = commands.add_parser(
         "status",
@@ -179,13 +202,6 @@ def _add_seed_options(seed: argparse.ArgumentParser) -> None:
     )
     seed.add_argument("--max-requests", metavar="N", help="end the crawl after so many requests")
     seed.add_argument("--seed", metavar="JSON", help="all of that as one JSON object, as in start_urls")
-    how = seed.add_mutually_exclusive_group()
-    how.add_argument("--new", action="store_true", help="abandon what is queued and begin a new crawl")
-    how.add_argument(
-        "--again",
-        action="store_true",
-        help="crawl the last crawl's seeds again, as an update, if it has ended",
-    )
 
 
 def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -270,20 +286,37 @@ def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _seed(options: argparse.Namespace) -> int:
     from tieba import seeding
 
-    given = {key: value for key in KEYS if (value := getattr(options, key, None)) is not None}
+    seeds = _seeds(options)
     if options.again:
-        if given or options.seed:
+        if seeds:
             raise UsageError("--again takes the seeds of the last crawl: give it no others")
         print(asyncio.run(seeding.seed_again(load())))
         return 0
-    if options.seed is not None and given:
-        raise UsageError("--seed holds all there is to say: give no other options")
-    if options.seed is None and not given:
+    if not seeds:
         raise UsageError("say what to crawl: --forum NAME or --thread NUMBER")
-    seeds = make_seeds(given, _seed_option) if options.seed is None else parse_seeds(options.seed)
     for line in asyncio.run(seeding.seed(load(), seeds, abandon=options.new)):
         print(line)
     return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from tieba.worker import work
+
+    seeds = _seeds(options)
+    if seeds and options.wait:
+        raise UsageError("--wait works on the seeds of all workers: give it no others; see tieba seed --help")
+    work(load(), seeds, is_service=options.wait)
+    return 0
+
+
+def _seeds(options: argparse.Namespace) -> list[Seed]:
+    """Give the seeds that the options describe; none without any."""
+    given = {key: value for key in KEYS if (value := getattr(options, key, None)) is not None}
+    if options.seed is not None and given:
+        raise UsageError("--seed holds all there is to say: give no other options")
+    if options.seed is not None:
+        return parse_seeds(options.seed)
+    return make_seeds(given, _seed_option) if given else []
 
 
 def _seed_option(key: str) -> str:

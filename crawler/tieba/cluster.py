@@ -64,8 +64,9 @@ class Cluster:
 
     _of_crawlers: ClassVar[WeakKeyDictionary[Crawler, Cluster]] = WeakKeyDictionary()
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, engine: str = "scrapy") -> None:
         self.config = config
+        self.engine = engine
         self.host = socket.gethostname()
         self.worker = f"{self.host}:{os.getpid()}"
         self.redis = connect(config.redis_url)

@@ -1,7 +1,6 @@
 """Turns Scrapy requests into what the frontier keeps, and back.
 
-A request for a target is kept as its fetch alone, e.g. `{"target":["thread",7777,1]}`: what is signed,
-versioned or addressed in it is made anew when it is sent. Any other request is kept as `tieba.serializer`
+A request for a target is kept as its fetch alone (`tieba.fetches`), any other one as `tieba.serializer`
 writes it.
 """
 
@@ -17,8 +16,7 @@ from scrapy.utils.request import RequestFingerprinter, request_from_dict
 from scrapy_redis.dupefilter import RFPDupeFilter
 
 import frontier
-from tieba import serializer
-from tieba.pages import Fetch, ForumPage, target_to_list
+from tieba import fetches, serializer
 from tieba.requests import fetch_of, is_seed, make_request
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
     from frontier import Lease
     from tieba.config import Config
+    from tieba.pages import Fetch
 
 LEASE = "_frontier_lease"  # in a request's meta: its id
 _LINKS_REMEMBERED = 20_000  # pages of a site carry much the same links, and canonical addresses take time
@@ -54,7 +53,8 @@ class Codec:
         if isinstance(value, dict) and "target" in value:
             if self._config is None:
                 raise ValueError("a request for Tieba in a crawl without its configuration")
-            request = make_request(Fetch.from_json(value), self._config, is_seed=bool(value.get("is_seed")))
+            fetch, is_first = fetches.unpack(value)
+            request = make_request(fetch, self._config, is_seed=is_first)
         else:
             plain = serializer.from_json(value) | {"priority": lease.priority}
             request = request_from_dict(plain, spider=self._crawler.spider)
@@ -108,7 +108,7 @@ def identity(request: Request) -> str:
         if request.method == "GET" and not request.body:
             return _identity_of_get(request.url)
         return str(RFPDupeFilter.request_fingerprint(None, request))
-    return fetch_identity(fetch, is_seed=is_seed(request))
+    return fetches.identity(fetch, is_seed=is_seed(request))
 
 
 @functools.lru_cache(_LINKS_REMEMBERED)
@@ -116,30 +116,14 @@ def _identity_of_get(url: str) -> str:
     return str(RFPDupeFilter.request_fingerprint(None, Request(url)))
 
 
-def fetch_identity(fetch: Fetch, *, is_seed: bool = False) -> str:
-    """Give the identity of a fetch: its target, and what its scope makes another page of it.
-
-    Seeds of one forum that reach differently far are different, too.
-    """
-    values: list[Any] = target_to_list(fetch.target)
-    if not isinstance(fetch.target, ForumPage):
-        if fetch.scope.left_out:
-            values.append(fetch.scope.left_out)
-    elif is_seed:
-        values.append(fetch.scope.to_json())
-    elif fetch.scope.good:
-        values.append("good")
-    return _dumps(values)
-
-
 def _pack_fetch(fetch: Fetch, request: Request) -> frontier.Request:
-    kept = fetch.to_json()
     seed = is_seed(request)
-    if seed:
-        kept["is_seed"] = True
-    known_by = fetch_identity(fetch, is_seed=seed)
+    known_by = fetches.identity(fetch, is_seed=seed)
     return frontier.Request(
-        request.meta["endpoint"], _dumps(kept), request.priority, _fingerprint(request, known_by)
+        request.meta["endpoint"],
+        fetches.payload(fetch, is_seed=seed),
+        request.priority,
+        _fingerprint(request, known_by),
     )
 
 
@@ -153,7 +137,3 @@ def _pack_other(request: Request, plain: dict[str, Any], known_by: str) -> front
 
 def _fingerprint(request: Request, known_by: str) -> int | None:
     return None if request.dont_filter else frontier.fingerprint(known_by)
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

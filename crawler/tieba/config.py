@@ -27,6 +27,7 @@ SOURCES = ("api", "web")
 API_FORMATS = ("json", "protobuf")
 STORES = ("mongodb", "mysql", "jsonl")
 INDEXED_STORES = ("mongodb", "mysql")  # which can be asked for single records, as updates do
+LOG_LINES = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -59,17 +60,27 @@ class Config:
     scheduler: str = "frontier"
     lease_seconds: float = 30.0
     max_attempts: int = 6
+    retry_delay: float = 1.0
     egress: str = field(default_factory=socket.gethostname)
     threads_rate: float = 2.0
     posts_rate: float = 2.0
     comments_rate: float = 5.0
     pictures_rate: float = 2.0
     burst: int = 10
+    # After a verification page or a rate limit; doubled each time, up to the longest.
+    first_pause: float = 5.0
+    longest_pause: float = 300.0
     concurrent_requests: int = 16
     download_timeout: float = 30.0
     obey_robots: bool = True
-    user_agent: str = "tieba-crawler/0.1 (Scrapy)"
+    user_agent: str = "tieba-crawler/0.1"
     log_level: str = "INFO"
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Rate and burst of each endpoint."""
+        rates = {"threads": self.threads_rate, "posts": self.posts_rate, "comments": self.comments_rate}
+        return {endpoint: (rate, self.burst) for endpoint, rate in rates.items()}
 
 
 def load(environ: Mapping[str, str] | None = None) -> Config:

@@ -1,4 +1,4 @@
-"""Writes into the store how a crawl ended, for the updates that come after it."""
+"""Says how a crawl ended, and writes it into the store, for the updates that come after it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,38 @@ from tieba.pages import Fetch, ForumPage
 from tieba.records import Crawl, Visit
 
 if TYPE_CHECKING:
+    from frontier.job import Job
     from tieba.cluster import Cluster
     from tieba.records import Storable
 
 _LONGEST_SECONDS = 30.0
+_TELL_SECONDS = 2.0
 _BATCH = 500
 
 logger = logging.getLogger(__name__)
+
+
+async def tell_end(job: Job, state: str) -> None:
+    """Log what the crawl that a worker has left did; `state` is what it last heard of it."""
+    if state != "finished":
+        logger.info("Nothing to do: no crawl is running and no seed waits")
+        return
+    try:
+        facts = await asyncio.wait_for(job.facts(), _TELL_SECONDS)
+    except Exception as error:  # noqa: BLE001 - only the summary is missing
+        logger.info("The crawl is finished (its counts cannot be read: %s)", error)
+        return
+    requests = facts.requests
+    logger.info(
+        "The crawl is finished: %d pages done, %d attempts repeated, %d leases expired, %d dead letters",
+        sum(facts.pages.values()),
+        requests.retried,
+        requests.expired,
+        requests.dead,
+    )
+    left = requests.queued + requests.delayed
+    if requests.max_requests is not None and left:
+        logger.info("It has had its maximum of %d requests; %d are left", requests.max_requests, left)
 
 
 async def note_end(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""Feeds start URLs to the frontier while requests run, for any spider of scrapy-redis.
+"""Feeds start URLs to the frontier while requests run.
 
 A start URL leaves Redis only after its request is queued, so that a worker that dies meanwhile loses none.
 """
@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from scrapy import Request
 
 from frontier import make_owner
 from frontier.connection import ERRORS, cancel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from scrapy_redis.spiders import RedisMixin
-
-    import frontier
+    from frontier import Request
     from frontier.connection import Patience
     from frontier.job import Job
-    from tieba.codec import Codec
+    from tieba.seeds import Seed
 
 _INTERVAL_SECONDS = 0.5
 _TROUBLE_SECONDS = 30.0  # between complaints
@@ -34,24 +30,30 @@ _BATCH = 100  # start URLs that are queued at once
 logger = logging.getLogger(__name__)
 
 
-class Feeder:
-    """Turns the entries of a spider's `redis_key` into requests, by its `make_request_from_data`."""
+@dataclass(frozen=True)
+class StartUrls:
+    """Where start URLs are, and what becomes of one.
 
-    def __init__(self, spider: RedisMixin, job: Job, codec: Codec, patience: Patience) -> None:
-        self._spider = spider
+    `kind` is that of the key: list, set or zset. `pack` gives the requests of a start URL; whatever it raises
+    buries that. `seeds_of` gives the seeds in one, where there are such.
+    """
+
+    key: str
+    pack: Callable[[bytes], Iterable[Request]]
+    seeds_of: Callable[[str], Iterable[Seed]] | None = None
+    kind: str = "list"
+
+
+class Feeder:
+    """Turns start URLs into requests of a job."""
+
+    def __init__(self, start_urls: StartUrls, job: Job, patience: Patience) -> None:
+        self._start_urls = start_urls
         self._job = job
         self._redis: Any = job.frontier.redis
-        self._codec = codec
         self._patience = patience
         self._turn = f"{job.frontier.prefix}feeding"
         self._name = make_owner()
-        settings = spider.crawler.settings
-        is_set = settings.getbool("REDIS_START_URLS_AS_SET")
-        is_sorted = not is_set and settings.getbool("REDIS_START_URLS_AS_ZSET")
-        self._kind = "set" if is_set else "zset" if is_sorted else "list"
-        # What scrapy-redis itself would do when the spider is idle: take them out first, and block meanwhile.
-        spider.fetch_data = lambda key, count: []
-        spider.count_size = lambda key: 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -75,7 +77,7 @@ class Feeder:
                         break
                     await self._feed(batch)
             except ERRORS as error:  # e.g. the key holds another type: the worker goes on with what is queued
-                logger.error("Start URLs cannot be read from %s: %s", self._spider.redis_key, error)
+                logger.error("Start URLs cannot be read from %s: %s", self._start_urls.key, error)
                 await asyncio.sleep(_TROUBLE_SECONDS)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
@@ -90,14 +92,10 @@ class Feeder:
     async def _feed(self, batch: Sequence[str]) -> None:
         if await self._patience(self._job.frontier.begin):
             logger.info("A new crawl begins")
-        packed: list[frontier.Request] = []
+        packed: list[Request] = []
         for data in batch:
             try:
-                made = self._spider.make_request_from_data(data.encode("utf-8", "surrogateescape"))
-                requests = (
-                    (made,) if isinstance(made, Request) else made if isinstance(made, Iterable) else ()
-                )
-                packed += [self._codec.pack(request) for request in requests]
+                packed += self._start_urls.pack(data.encode("utf-8", "surrogateescape"))
                 await self._note(data)
             except ERRORS:  # noqa: PERF203 - each start URL has its own trouble
                 raise
@@ -109,32 +107,31 @@ class Feeder:
         await self._patience(partial(self._remove, batch))
 
     async def _note(self, data: str) -> None:
-        """Tell the seeds in an entry, for a spider that has such."""
-        seeds_of = getattr(self._spider, "seeds_of", None)
-        if seeds_of is None:
+        """Tell the seeds in an entry, where there are such."""
+        if self._start_urls.seeds_of is None:
             return
         logger.info("Seed %s", data)
-        for seed in seeds_of(data):
+        for seed in self._start_urls.seeds_of(data):
             if seed.max_requests is not None:
                 await self._patience(partial(self._job.frontier.set_max_requests, seed.max_requests))
             await self._patience(partial(self._job.note_seed, str(seed)))
 
     async def _next(self, count: int) -> list[str]:
-        key = self._spider.redis_key
+        key = self._start_urls.key
         found: list[str]
-        if self._kind == "set":
+        if self._start_urls.kind == "set":
             found = await self._redis.srandmember(key, count)
-        elif self._kind == "zset":
+        elif self._start_urls.kind == "zset":
             found = await self._redis.zrevrange(key, 0, count - 1)
         else:
             found = await self._redis.lrange(key, 0, count - 1)
         return found
 
     async def _remove(self, batch: Sequence[str]) -> None:
-        key = self._spider.redis_key
-        if self._kind == "set":
+        key = self._start_urls.key
+        if self._start_urls.kind == "set":
             await self._redis.srem(key, *batch)
-        elif self._kind == "zset":
+        elif self._start_urls.kind == "zset":
             await self._redis.zrem(key, *batch)
         else:
             pipeline = self._redis.pipeline(transaction=False)

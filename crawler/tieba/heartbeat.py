@@ -9,14 +9,10 @@ from collections import Counter
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from scrapy import signals
-
 from frontier.connection import cancel
-from tieba.cluster import Cluster
-from tieba.ending import note_end
 
 if TYPE_CHECKING:
-    from scrapy.crawler import Crawler
+    from tieba.cluster import Cluster
 
 _INTERVAL_SECONDS = 1.0
 _LAST_BEAT_SECONDS = 5.0
@@ -65,6 +61,7 @@ class Pulse:
         self._outcomes.update(outcomes)
         state = {
             "host": cluster.host,
+            "engine": cluster.engine,
             "version": _VERSION,
             "scheduler": cluster.config.scheduler,
             "done": cluster.counts.done,
@@ -88,27 +85,3 @@ class Pulse:
             self._unreported_pages = 0
             self._unreported.clear()
         self._crawl_id = crawl_id
-
-
-class Heartbeat:
-    """A Scrapy extension."""
-
-    def __init__(self, crawler: Crawler) -> None:
-        self._cluster = Cluster.of(crawler)
-        self._cluster.counts.held = lambda: (
-            len(crawler.engine._slot.inprogress) if crawler.engine._slot else 0
-        )
-        self._pulse = Pulse(self._cluster)
-        crawler.signals.connect(self._pulse.start, signals.spider_opened)
-        crawler.signals.connect(self._close, signals.spider_closed)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> Heartbeat:
-        """Make it for a crawler."""
-        return cls(crawler)
-
-    async def _close(self, reason: str) -> None:
-        if reason == "finished":
-            await note_end(self._cluster)
-        await self._pulse.stop()
-        await self._cluster.close()

@@ -148,8 +148,6 @@ class PicturesPipeline(FilesPipeline):
         self._slot = f"{ENDPOINT}:{self._cluster.config.egress}"
         settings = crawler.settings
         self._limit = Limit(*settings["TIEBA_PICTURES_LIMIT"])
-        self._first_pause = settings.getfloat("TIEBA_FIRST_PAUSE")
-        self._longest_pause = settings.getfloat("TIEBA_LONGEST_PAUSE")
         self._known: dict[int, dict[str, str]] = {}  # of the posts in work, by id()
         self._is_store_failing = False
         self._failures: dict[str, int] = defaultdict(int)
@@ -277,9 +275,9 @@ class PicturesPipeline(FilesPipeline):
             del self._failures[host]
 
     async def _pause(self, reason: str) -> None:
-        frontier = self._cluster.frontier
+        frontier, config = self._cluster.frontier, self._cluster.config
         await self._cluster.patience(
-            lambda: frontier.pause(self._slot, self._first_pause, reason, longest=self._longest_pause)
+            lambda: frontier.pause(self._slot, config.first_pause, reason, longest=config.longest_pause)
         )
 
     # The store, whose errors are those of a file system or of botocore.

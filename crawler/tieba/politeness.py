@@ -1,4 +1,4 @@
-"""Decides what happens to requests without a proper answer.
+"""Decides what happens to requests without a proper answer, whichever engine has made them.
 
 Nothing is lost: a request ends with an answer, in the dead letters with a reason that begins with its
 outcome, or back in the queue.
@@ -7,142 +7,161 @@ outcome, or back in the queue.
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timezone
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from scrapy.exceptions import IgnoreRequest
-
-from tieba.cluster import Cluster
-from tieba.pages import ForumPage, Outcome, Received, Target
+from tieba.fetches import source_of
+from tieba.pages import ForumPage, Outcome
 from tieba.pages.web import keep_freed_memory
-from tieba.requests import source_of, target_of
 from tieba.samples import Sample, Samples
-from tieba.settling import settler_of
+from tieba.storage import StoreUnavailable
 
 if TYPE_CHECKING:
-    from scrapy import Request
-    from scrapy.crawler import Crawler
-    from scrapy.http import Response
+    from collections.abc import Callable, Sequence
 
-    from tieba.pages import Answer
+    from tieba.cluster import Cluster
+    from tieba.pages import Answer, Received, Target
+    from tieba.records import Storable
 
 logger = logging.getLogger(__name__)
 
 
-class Settled(IgnoreRequest):
-    """The request was put back or given up: Scrapy has nothing more to do with it."""
+class Hand(Protocol):
+    """A request that a worker has in hand; as a text, what it is for."""
+
+    @property
+    def target(self) -> Target | None:
+        """What it asks for; None for a request that is not ours."""
+
+    @property
+    def endpoint(self) -> str:
+        """The name of its rate limit."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it has failed before."""
+
+    @property
+    def strikes(self) -> int:
+        """How often its slot was paused since its last success."""
+
+    def retry(self, reason: str, retry_after: float = 0.0) -> None:
+        """Have it tried again after some seconds, or given up after too many attempts."""
+
+    def give_up(self, reason: str) -> None:
+        """Put it to the dead letters."""
+
+    def put_back(self) -> None:
+        """Give it back unharmed."""
 
 
-class PolitenessMiddleware:
-    """A downloader middleware for requests that carry a target; others pass untouched."""
+class Politeness:
+    """What one worker does with the site's answers; requests fail `max_attempts` times at most."""
 
-    def __init__(self, crawler: Crawler) -> None:
-        self._crawler = crawler
-        self._cluster = Cluster.of(crawler)
-        settings = crawler.settings
-        self._source = source_of(self._cluster.config)
-        if self._cluster.config.source == "web":
+    def __init__(self, cluster: Cluster, max_attempts: int) -> None:
+        self._cluster = cluster
+        self._max_attempts = max_attempts
+        self._source = source_of(cluster.config)
+        if cluster.config.source == "web":
             keep_freed_memory()
-        self._samples = Samples(self._cluster.config.samples_dir)
-        self._max_attempts = settings.getint("FRONTIER_MAX_ATTEMPTS")
-        self._first_pause = settings.getfloat("TIEBA_FIRST_PAUSE")
-        self._longest_pause = settings.getfloat("TIEBA_LONGEST_PAUSE")
+        self._samples = Samples(cluster.config.samples_dir)
 
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> PolitenessMiddleware:
-        """Make it for a crawler."""
-        return cls(crawler)
-
-    async def process_response(self, request: Request, response: Response) -> Response:
-        """Read the answer; pass it on if it is one, otherwise settle the request."""
-        target = target_of(request)
-        if target is None:
-            return response
-        received = _received(response)
+    async def judge(self, received: Received, hand: Hand) -> Answer | None:
+        """Read an answer; None where it is none to go on with, and the request is settled."""
+        target = hand.target
         answer = self._source.read(received, target)
         outcome = answer.outcome
         if outcome in {Outcome.OK, Outcome.DELETED}:
-            if settler_of(self._crawler).strikes(request):
-                await self._cluster.patience(lambda: self._cluster.frontier.succeeded(self._slot(request)))
-            request.meta["answer"] = answer
+            if hand.strikes:
+                await self._cluster.patience(lambda: self._cluster.frontier.succeeded(self._slot(hand)))
             is_empty = outcome is Outcome.OK and not answer.has_content
             self._cluster.counts.count("empty" if is_empty else outcome.value, final=True)
-            return response
+            return answer
         if outcome in {Outcome.RATE_LIMITED, Outcome.VERIFICATION}:
             self._cluster.counts.count(outcome.value, final=False)
-            await self._back_off(request, answer)
+            await self._back_off(hand, answer)
         elif outcome is Outcome.UNKNOWN:
             reason = answer.error or "not recognised"
-            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._retry(request, "server_error", reason, answer.retry_after)
+            if received.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._retry(hand, "server_error", reason, answer.retry_after)
             else:
                 sample = Sample(received, self._cluster.config.source, target)
                 saved = self._samples.save(sample, reason)
                 told = f"{reason}; saved as {saved}" if saved else reason
-                self._retry(request, outcome.value, told, answer.retry_after)
+                self._retry(hand, outcome.value, told, answer.retry_after)
         else:
             self._cluster.counts.count(outcome.value, final=True)
-            self._give_up(request, outcome.value, _refusal(target, answer))
-        raise Settled(outcome.value)
+            self._give_up(hand, outcome.value, _refusal(target, answer))
+        return None
 
-    async def process_exception(self, request: Request, exception: Exception) -> None:
-        """Retry after network errors; record what robots.txt forbids."""
-        if isinstance(exception, Settled) or target_of(request) is None:
-            return
-        if isinstance(exception, IgnoreRequest):
-            self._cluster.counts.count("forbidden", final=True)
-            reason = f"{exception} (obey_robots is on; it can be set to false)"
-            self._give_up(request, "forbidden", reason)
-        else:
-            self._retry(request, "network_error", f"{type(exception).__name__}: {exception}")
-        raise Settled(str(exception))
+    def note_failure(self, hand: Hand, error: BaseException) -> None:
+        """Have a request tried again that got no answer, or one that cannot be read to its end."""
+        self._retry(hand, "network_error", f"{type(error).__name__}: {error}")
 
-    def _slot(self, request: Request) -> str:
-        return f"{request.meta['endpoint']}:{self._cluster.config.egress}"
+    def forbid(self, hand: Hand, reason: str) -> None:
+        """Give up a request that may not be made."""
+        self._cluster.counts.count("forbidden", final=True)
+        self._give_up(hand, "forbidden", f"{reason} (obey_robots is on; it can be set to false)")
 
-    async def _back_off(self, request: Request, answer: Answer) -> None:
-        slot = self._slot(request)
+    def _slot(self, hand: Hand) -> str:
+        return f"{hand.endpoint}:{self._cluster.config.egress}"
+
+    async def _back_off(self, hand: Hand, answer: Answer) -> None:
+        config = self._cluster.config
+        slot = self._slot(hand)
         reason = f"{answer.outcome}: {answer.error}"
         seconds, began = await self._cluster.patience(
             lambda: self._cluster.frontier.pause(
                 slot,
-                self._first_pause,
+                config.first_pause,
                 reason,
-                longest=self._longest_pause,
+                longest=config.longest_pause,
                 least=answer.retry_after or 0.0,
             )
         )
         if began:
             logger.warning("Paused %s for all workers for %.0f s: %s", slot, seconds, reason)
-        settler_of(self._crawler).put_back(request)
+        hand.put_back()
 
-    def _retry(self, request: Request, outcome: str, reason: str, retry_after: float | None = None) -> None:
-        attempt = settler_of(self._crawler).attempts(request) + 1
+    def _retry(self, hand: Hand, outcome: str, reason: str, retry_after: float | None = None) -> None:
+        attempt = hand.attempts + 1
         is_last = attempt >= self._max_attempts
         self._cluster.counts.count(outcome, final=is_last)
         told = f"{outcome}: {reason} (attempt {attempt} of {self._max_attempts})"
         logger.log(
             logging.ERROR if is_last else logging.INFO,
-            "%s %s: %s", "Gave up" if is_last else "Retry", target_of(request), told,
+            "%s %s: %s", "Gave up" if is_last else "Retry", hand, told,
         )  # fmt: skip
-        settler_of(self._crawler).retry(request, told, retry_after or 0.0)
+        hand.retry(told, retry_after or 0.0)
 
-    def _give_up(self, request: Request, outcome: str, reason: str) -> None:
+    def _give_up(self, hand: Hand, outcome: str, reason: str) -> None:
         told = f"{outcome}: {reason}"
-        logger.error("Gave up %s: %s", target_of(request), told)
-        settler_of(self._crawler).give_up(request, told)
+        logger.error("Gave up %s: %s", hand, told)
+        hand.give_up(told)
 
 
-def _received(response: Response) -> Received:
-    headers = {
-        name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
-        for name, values in response.headers.items()
-    }
-    return Received(response.body, response.status, response.url, headers, datetime.now(timezone.utc))
+async def store(
+    cluster: Cluster, records: Sequence[Storable], hand: Hand, *, is_over: Callable[[], bool]
+) -> bool:
+    """Store an answer's records, and wait for the store while it is away, unless the worker `is_over`.
+
+    Returns False where the request is settled without: given back, or failed for what the store says.
+    """
+    try:
+        await cluster.ask_store(lambda: cluster.store.save(records), is_over=is_over)
+    except StoreUnavailable:
+        # The worker stops: another one, or this one after its restart, does the request again.
+        hand.put_back()
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
+        reason = f"not stored: {type(error).__name__}: {error}"
+        logger.error("%s: %s", hand, reason)
+        hand.retry(reason)
+        return False
+    return True
 
 
-def _refusal(target: Target, answer: Answer) -> str:
+def _refusal(target: Target | None, answer: Answer) -> str:
     if isinstance(target, ForumPage) and answer.outcome is Outcome.REFUSED:
         return f"forum {target.forum!r} does not exist on this site: {answer.error}"
     return str(answer.error)

@@ -23,8 +23,9 @@ from frontier import Frontier, connect, fingerprint
 from frontier.connection import ERRORS
 from frontier.job import Job
 from tieba.checks import redis_problem
-from tieba.codec import fetch_identity, identity
+from tieba.codec import identity
 from tieba.errors import Unusable
+from tieba.fetches import identity as fetch_identity
 from tieba.migration import Migration
 from tieba.pages import Fetch, ForumPage, Scope, target_from_list
 from tieba.seeds import SeedError, parse_seeds

@@ -6,46 +6,34 @@ answer to it comes back in `meta["answer"]`.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 
-from tieba.pages import CommentPage, Fetch, ForumPage, Source, Target, ThreadComments, ThreadPage
-from tieba.pages.client import ClientApi
-from tieba.pages.web import WebPages
+from tieba.bodies import ACCEPT_ENCODING
+from tieba.fetches import priority_of, site_of, source_of
+from tieba.pages import Fetch
 
 if TYPE_CHECKING:
     from tieba.config import Config
-
-# What a thread leads to comes before the next thread, and threads before lists, so that the queue stays
-# short.
-_PRIORITIES: dict[type[Target], int] = {CommentPage: 20, ThreadComments: 20, ThreadPage: 10, ForumPage: 0}
-_SEED_PRIORITY = 30
-
-
-@functools.lru_cache(8)
-def source_of(config: Config) -> Source:
-    """Give the source that a configuration chooses."""
-    return WebPages() if config.source == "web" else ClientApi(config.api_format, config.api_client_version)
+    from tieba.pages import Target
 
 
 def make_request(fetch: Fetch, config: Config, *, is_seed: bool = False, attempts: int = 0) -> Request:
     """Build the request for a fetch; `attempts` were made before without success."""
     call = source_of(config).build(fetch)
-    base = config.web_url if config.source == "web" else config.api_url
     meta: dict[str, Any] = {"fetch": fetch.to_json(), "endpoint": call.endpoint}
     if is_seed:
         meta["is_seed"] = True
     if attempts:
         meta["attempts"] = attempts
     return Request(
-        base.rstrip("/") + call.path,
+        site_of(config) + call.path,
         method=call.method,
-        headers=dict(call.headers),
+        headers={**call.headers, "Accept-Encoding": ACCEPT_ENCODING},
         body=call.body,
         meta=meta,
-        priority=_SEED_PRIORITY if is_seed else _PRIORITIES[type(fetch.target)],
+        priority=priority_of(fetch, is_seed=is_seed),
     )
 
 

@@ -21,8 +21,8 @@ yields is queued in the same step. An error in callback, pipeline or download fa
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
@@ -40,7 +40,8 @@ from frontier.connection import ERRORS, one_line, trouble
 from frontier.job import Job
 from frontier.worker import Worker
 from tieba.codec import LEASE, Codec
-from tieba.feeding import Feeder
+from tieba.ending import tell_end
+from tieba.feeding import Feeder, StartUrls
 from tieba.settling import PutBack
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
 
 _MOST_UNWRITTEN = 2_000  # start requests that wait to be queued
 _CLOSE_SECONDS = 10.0  # for what is still to be written; within the units' TimeoutStopSec
-_END_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -144,13 +144,34 @@ class Scheduler(BaseScheduler):
         self._crawler.signals.connect(self._note_item_error, signals.item_error)
         self._crawler.signals.connect(self._note_item_dropped, signals.item_dropped)
         if isinstance(spider, RedisMixin):
-            self._feeder = Feeder(spider, self._job, self._codec, self.worker.patience)
+            self._feeder = Feeder(self._start_urls(spider), self._job, self.worker.patience)
             self._feeder.start()
         abandons = self._crawler.settings.getbool("SCHEDULER_FLUSH_ON_START")
         if abandons or self._feeder is None:  # else the first start URL begins a crawl
             self.worker.start(lambda: self._frontier.begin(abandon=abandons))
         else:
             self.worker.start()
+
+    def _start_urls(self, spider: RedisMixin) -> StartUrls:
+        """Give where a spider of scrapy-redis reads, which does not read there itself any more."""
+        settings = self._crawler.settings
+        is_set = settings.getbool("REDIS_START_URLS_AS_SET")
+        is_sorted = not is_set and settings.getbool("REDIS_START_URLS_AS_ZSET")
+        # What scrapy-redis would do when the spider is idle: take them out first, and block meanwhile.
+        spider.fetch_data = lambda key, count: []
+        spider.count_size = lambda key: 0
+
+        def pack(data: bytes) -> list[frontier.Request]:
+            made = spider.make_request_from_data(data)
+            requests = (made,) if isinstance(made, Request) else made if isinstance(made, Iterable) else ()
+            return [self._codec.pack(request) for request in requests]
+
+        return StartUrls(
+            spider.redis_key,
+            pack,
+            getattr(spider, "seeds_of", None),
+            "set" if is_set else "zset" if is_sorted else "list",
+        )
 
     def close(self, reason: str) -> Deferred[None]:
         """Give back what is left; nothing that is shared is touched."""
@@ -334,29 +355,8 @@ class Scheduler(BaseScheduler):
         self._settle_done()
         await self.worker.close(_CLOSE_SECONDS)
         if self.worker.is_over:
-            await self._tell_end()
+            await tell_end(self._job, self.worker.state)
         await self._redis.aclose()
-
-    async def _tell_end(self) -> None:
-        if self.worker.state != "finished":
-            logger.info("Nothing to do: no crawl is running and no seed waits")
-            return
-        try:
-            facts = await asyncio.wait_for(self._job.facts(), _END_SECONDS)
-        except Exception as error:  # noqa: BLE001 - only the summary is missing
-            logger.info("The crawl is finished (its counts cannot be read: %s)", error)
-            return
-        requests = facts.requests
-        logger.info(
-            "The crawl is finished: %d pages done, %d attempts repeated, %d leases expired, %d dead letters",
-            sum(facts.pages.values()),
-            requests.retried,
-            requests.expired,
-            requests.dead,
-        )
-        left = requests.queued + requests.delayed
-        if requests.max_requests is not None and left:
-            logger.info("It has had its maximum of %d requests; %d are left", requests.max_requests, left)
 
     def _room(self, ready: int) -> int:
         """Tell how many leases to fetch.

@@ -3,7 +3,8 @@
 import socket
 import sys
 
-from tieba.config import ConfigError, load
+from tieba.bodies import MOST_BYTES
+from tieba.config import LOG_LINES, ConfigError, load
 from tieba.stock import stock_settings
 
 try:
@@ -18,7 +19,7 @@ COMMANDS_MODULE = "tieba.commands"
 TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 
 LOG_LEVEL = TIEBA_CONFIG.log_level
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOG_FORMAT = LOG_LINES
 LOGSTATS_INTERVAL = 0  # heartbeats tell more; a line a minute for an idle worker tells nothing
 TELNETCONSOLE_ENABLED = False
 REMOTE_CONTROL_ENABLED = False
@@ -38,7 +39,7 @@ SCRAPER_SLOT_MAX_ACTIVE_SIZE = (
 )
 DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, by the frontier
 DOWNLOAD_TIMEOUT = TIEBA_CONFIG.download_timeout
-DOWNLOAD_MAXSIZE = 16 * 2**20  # bytes; the largest pages have half a million
+DOWNLOAD_MAXSIZE = MOST_BYTES
 
 # What an answer means is told by tieba.pages, and tieba.politeness acts on it.
 RETRY_ENABLED = False
@@ -48,18 +49,14 @@ HTTPERROR_ALLOW_ALL = True
 
 DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
-    "tieba.robots.RobotsMiddleware": 100,
-    "tieba.politeness.PolitenessMiddleware": 950,
+    "tieba.middlewares.RobotsMiddleware": 100,
+    "tieba.middlewares.PolitenessMiddleware": 950,
 }
 SPIDER_MIDDLEWARES = {
     "tieba.storage.middleware.StorageMiddleware": 950,
     "scrapy.spidermiddlewares.depth.DepthMiddleware": None,  # would write a depth into every queued request
 }
-EXTENSIONS = {"tieba.heartbeat.Heartbeat": 500}
-
-# Verification pages and rate limits: the address pauses so many seconds, doubled each time up to the longest.
-TIEBA_FIRST_PAUSE = 5.0
-TIEBA_LONGEST_PAUSE = 300.0
+EXTENSIONS = {"tieba.extensions.Heartbeat": 500}
 
 REDIS_URL = TIEBA_CONFIG.redis_url
 REDIS_START_URLS_KEY = f"{TIEBA_CONFIG.job}:start_urls"
@@ -67,14 +64,10 @@ SCHEDULER = "tieba.scheduling.Scheduler"
 FRONTIER_JOB = TIEBA_CONFIG.job
 FRONTIER_EGRESS = TIEBA_CONFIG.egress
 FRONTIER_COUNTED_AS = socket.gethostname()
-FRONTIER_LIMITS = {
-    "threads": (TIEBA_CONFIG.threads_rate, TIEBA_CONFIG.burst),
-    "posts": (TIEBA_CONFIG.posts_rate, TIEBA_CONFIG.burst),
-    "comments": (TIEBA_CONFIG.comments_rate, TIEBA_CONFIG.burst),
-}
+FRONTIER_LIMITS = TIEBA_CONFIG.limits
 FRONTIER_LEASE_SECONDS = TIEBA_CONFIG.lease_seconds
 FRONTIER_MAX_ATTEMPTS = TIEBA_CONFIG.max_attempts
-FRONTIER_RETRY_DELAY = 1.0
+FRONTIER_RETRY_DELAY = TIEBA_CONFIG.retry_delay
 
 if TIEBA_CONFIG.pictures:
     ITEM_PIPELINES = {"tieba.pictures.PicturesPipeline": 500}

@@ -199,6 +199,7 @@ def _slaves(facts: Facts) -> list[Status]:
             {
                 "host": host,
                 "processes": len(alive),
+                "engines": sorted({beat["engine"] for beat in alive if "engine" in beat}),
                 "done": facts.pages.get(host, 0),
                 "rate": round(sum(beat["rate"] for beat in alive), 1),
                 "leased": sum(beat["leased"] for beat in alive),
@@ -348,6 +349,7 @@ def draw(status: Status) -> RenderableType:
         slaves.add_column(title, justify="right" if justify == "right" else "left")
     slaves.add_column("leased", justify="right")
     slaves.add_column("last seen")
+    slaves.add_column("engine")
     slaves.add_column("version")
     for slave in status["slaves"]:
         seen = slave["last_seen_seconds"]
@@ -359,6 +361,7 @@ def draw(status: Status) -> RenderableType:
             f"{slave['rate']:.1f}",
             str(slave["leased"]),
             "left" if seen is None else f"{duration(seen)} ago" if is_silent else "now",
+            ", ".join(slave["engines"]),
             slave["version"] or "",
             style="yellow" if is_silent and crawl["state"] == "running" else None,
         )

@@ -1,16 +1,25 @@
 """The commands of a node, as integration tests run them."""
 
+import json
 import subprocess
 
 from tests.conftest import program
 
 CRAWL_SECONDS = 120
+ENGINES = ("scrapy", "urllib")
 
 
-def crawl(environment, *arguments):
-    """Start a worker."""
+def crawl(environment, *arguments, engine=None):
+    """Start a worker of an engine, by default that of TEST_ENGINE, with the arguments of `scrapy crawl`."""
+    engine = engine or environment.get("TEST_ENGINE", "scrapy")
+    command = [program("scrapy"), "crawl", "tieba", *arguments]
+    if engine == "urllib":
+        words = [word for word in arguments if word != "-a"]
+        seed = dict(word.split("=", 1) for word in words if not word.startswith("-"))
+        options = [word for word in words if word.startswith("-")]
+        command = [program("tieba"), "worker", *options, *(["--seed", json.dumps(seed)] if seed else [])]
     return subprocess.Popen(
-        [program("scrapy"), "crawl", "tieba", *arguments],
+        command,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

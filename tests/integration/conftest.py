@@ -20,6 +20,7 @@ from redis.crc import key_slot
 
 from frontier.connection import ERRORS, connect_blocking
 from tests.conftest import free_port, running, server_program
+from tests.integration.commands import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -282,6 +283,13 @@ def redis_kind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
 def any_redis_url(request: pytest.FixtureRequest, redis_kind: Callable[[str], Kind]) -> str:
     """Give the address of an empty Redis, once for each kind."""
     return _emptied(redis_kind(request.param).url)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, environment: dict[str, str]) -> str:
+    """Run a test once for each engine, whose workers `crawl` starts."""
+    environment["TEST_ENGINE"] = request.param
+    return str(request.param)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whole crawls: real `scrapy crawl` processes, Redis, MongoDB and the stand-in site."""
+"""Whole crawls: real worker processes of both engines, Redis, MongoDB and the stand-in site."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 
 from tests.conftest import free_port, get_json, running
-from tests.integration.commands import crawl, tieba, wait_for
+from tests.integration.commands import ENGINES, crawl, tieba, wait_for
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
 FAULTS = {
@@ -23,7 +23,7 @@ FAULTS = {
     "verification_share": 0.01,
     "error_share": 0.1,
 }
-QUICK = ["-s", "TIEBA_FIRST_PAUSE=0.2", "-s", "FRONTIER_RETRY_DELAY=0.2"]
+QUICK = {"TIEBA_FIRST_PAUSE": "0.2", "TIEBA_RETRY_DELAY": "0.2"}
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,10 @@ def quiet_site(site):
         return site
 
 
-def test_two_workers_fetch_everything_once(environment, quiet_site):
+@pytest.mark.parametrize("engines", [("scrapy", "scrapy"), ("urllib", "urllib"), ENGINES], ids=" and ".join)
+def test_two_workers_fetch_everything_once(environment, quiet_site, engines):
     environment |= {"TIEBA_API_URL": quiet_site}
-    workers = [crawl(environment, "-a", "forum=聊天", "-a", "pages=2") for _ in range(2)]
+    workers = [crawl(environment, "-a", "forum=聊天", "-a", "pages=2", engine=engine) for engine in engines]
     outputs = [wait_for(worker) for worker in workers]
     assert all("The crawl is finished" in output for output in outputs)
 
@@ -69,11 +70,13 @@ def test_two_workers_fetch_everything_once(environment, quiet_site):
     assert status["stored"]["posts"] == found["truth"]["posts"]["true"]
 
 
-def test_faults_of_the_site_lose_nothing(environment, serve_replica):
+@pytest.mark.parametrize("engines", [("scrapy", "scrapy"), ENGINES], ids=" and ".join)
+def test_faults_of_the_site_lose_nothing(environment, serve_replica, engines):
     site = serve_replica(forums=FORUMS, faults=FAULTS)
-    environment |= {"TIEBA_API_URL": site}
+    environment |= {"TIEBA_API_URL": site} | QUICK
     output = [
-        wait_for(worker) for worker in [crawl(environment, "-a", "forum=聊天", *QUICK) for _ in range(2)]
+        wait_for(worker)
+        for worker in [crawl(environment, "-a", "forum=聊天", engine=engine) for engine in engines]
     ]
     stats = get_json(f"{site}/replica/stats")["by_outcome"]
     assert stats.keys() >= {"rate_limited", "verification"}, "the faults did not happen"
@@ -87,6 +90,7 @@ def test_faults_of_the_site_lose_nothing(environment, serve_replica):
     assert "unknown" not in outcomes
 
 
+@pytest.mark.usefixtures("engine")
 def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, quiet_site, redis_url):
     environment |= {"TIEBA_API_URL": quiet_site}
     service = crawl(environment, "--wait")
@@ -126,7 +130,7 @@ def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, qui
     finally:
         service.send_signal(signal.SIGTERM)
         output = wait_for(service)
-    assert output.count("Closing spider (finished)") == 2
+    assert output.count("The crawl is finished: ") == 2
     assert json.loads(tieba(environment, "status", "--json").stdout)["slaves"][0]["processes"] == 0
 
 
@@ -155,6 +159,7 @@ def test_scrapy_redis_on_the_same_crawl(environment, quiet_site):
     assert found["site"]["repeats"] == 0
 
 
+@pytest.mark.usefixtures("engine")
 def test_stopping_in_the_middle_loses_nothing(environment, quiet_site):
     environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_POSTS_RATE": "10"}
     worker = crawl(environment, "-a", "forum=聊天", "-a", "pages=1")
@@ -167,11 +172,13 @@ def test_stopping_in_the_middle_loses_nothing(environment, quiet_site):
     status = json.loads(tieba(environment, "status", "--json").stdout)
     assert status["crawl"]["state"] == "running"
     assert status["requests"]["queued"] > 0
+    assert status["requests"]["leased"] == 0
     wait_for(crawl(environment | {"TIEBA_POSTS_RATE": "1000"}, "-a", "forum=聊天", "-a", "pages=1"))
     report = tieba(environment, "report", "--truth", quiet_site)
     assert report.returncode == 0, report.stdout
 
 
+@pytest.mark.usefixtures("engine")
 def test_abandoning_a_crawl_leaves_nothing_of_it_to_the_new_one(environment, quiet_site):
     environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_POSTS_RATE": "20"}
     tieba(environment, "seed", "--forum", "聊天", "--pages", "2")
@@ -191,6 +198,7 @@ def test_abandoning_a_crawl_leaves_nothing_of_it_to_the_new_one(environment, qui
         wait_for(service)
 
 
+@pytest.mark.usefixtures("engine")
 def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "f").write_text("<html><title>Welcome</title></html>")
@@ -200,9 +208,10 @@ def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment,
         "TIEBA_SOURCE": "web",
         "TIEBA_WEB_URL": f"http://127.0.0.1:{port}",
         "TIEBA_SAMPLES_DIR": str(tmp_path / "samples"),
+        "TIEBA_MAX_ATTEMPTS": "1",
     }
     with running(server, port, tmp_path / "log"):
-        output = wait_for(crawl(environment, "-a", "forum=聊天", "-s", "FRONTIER_MAX_ATTEMPTS=1"))
+        output = wait_for(crawl(environment, "-a", "forum=聊天"))
     (sample,) = (tmp_path / "samples").iterdir()
     assert f"HTTP 200, page titled 'Welcome'; saved as {sample}" in output
     first, *headers = sample.read_text().partition("\n\n")[0].splitlines()
@@ -212,9 +221,17 @@ def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment,
     assert (parsed["outcome"], parsed["error"]) == ("unknown", "HTTP 200, page titled 'Welcome'")
 
 
-@pytest.mark.parametrize(("source", "says"), [("api", "error"), ("web", "page says")])
-def test_forum_that_does_not_exist(environment, quiet_site, source, says):
-    environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_WEB_URL": quiet_site, "TIEBA_SOURCE": source}
+@pytest.mark.parametrize(
+    ("engine", "source", "says"),
+    [("scrapy", "api", "error"), ("scrapy", "web", "page says"), ("urllib", "web", "page says")],
+)
+def test_forum_that_does_not_exist(environment, quiet_site, engine, source, says):
+    environment |= {
+        "TEST_ENGINE": engine,
+        "TIEBA_API_URL": quiet_site,
+        "TIEBA_WEB_URL": quiet_site,
+        "TIEBA_SOURCE": source,
+    }
     output = wait_for(crawl(environment, "-a", "forum=没有这个吧"))
     assert f"refused: forum '没有这个吧' does not exist on this site: {says}" in output
     report = tieba(environment, "report", "--truth", quiet_site)

@@ -14,17 +14,12 @@ from scrapy.utils.defer import deferred_from_coro
 
 from frontier.connection import cancel
 from tieba.checks import check_servers
-from tieba.cluster import Cluster
 from tieba.errors import Unusable
-from tieba.heartbeat import Pulse
 from tieba.seeds import SeedError, check_seeds, make_seeds
+from tieba.waiting import LOOK_SECONDS, work_is_there
 
 if TYPE_CHECKING:
     import argparse
-
-    from tieba.config import Config
-
-_LOOK_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -92,28 +87,9 @@ class Command(CrawlCommand):
 
 async def _serve(process: AsyncCrawlerProcess, spider: str) -> None:
     while True:
-        await _work_is_there(process.settings["TIEBA_CONFIG"])
+        await work_is_there(process.settings["TIEBA_CONFIG"], "scrapy")
         await process.crawl(spider)
-        await asyncio.sleep(_LOOK_SECONDS)  # a crawl that cannot be worked on must not keep us busy
-
-
-async def _work_is_there(config: Config) -> None:
-    """Wait until a crawl is running or a seed has come; the worker's heart beats meanwhile."""
-    cluster = Cluster(config)
-    pulse = Pulse(cluster)
-    pulse.start()
-    try:
-        logger.info("Waiting for a seed")
-        while True:
-            if (
-                await cluster.patience(cluster.job.waiting_seeds)
-                or await cluster.patience(cluster.job.state) == "running"
-            ):
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
-    finally:
-        await pulse.stop()
-        await cluster.close()
+        await asyncio.sleep(LOOK_SECONDS)  # a crawl that cannot be worked on must not keep us busy
 
 
 def _exit(status: int, message: str) -> None:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from scrapy_redis.spiders import RedisSpider
 
 from tieba.cluster import Cluster
-from tieba.pages import Fetch, Outcome, ThreadPage, extents, follow_ups, wanted_records
-from tieba.records import Presence, Thread, Visit
-from tieba.requests import fetch_of, make_request, source_of
+from tieba.harvest import harvest
+from tieba.pages import Fetch
+from tieba.requests import fetch_of, make_request
 from tieba.seeds import Seed, SeedError, check_seeds, make_seeds, parse_seeds
 from tieba.settling import settler_of
-from tieba.updating import unchanged_threads, vanished_threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,37 +86,8 @@ class TiebaSpider(RedisSpider):  # type: ignore[misc]
         if request is None or fetch is None:
             raise ValueError(f"{response.url} was not requested for a target")
         answer: Answer = request.meta.pop("answer")
-        unchanged = await unchanged_threads(self.cluster, fetch, answer)
-        if isinstance(fetch.target, ThreadPage):
-            for told in self._thread_is_there(fetch, fetch.target, answer):
-                yield told
-        for record in wanted_records(fetch, answer):
+        found = await harvest(self.cluster, fetch, answer, settler_of(self.crawler).crawl_id)
+        for record in found.records:
             yield record
-        if answer.outcome is not Outcome.OK:
-            return
-        source = source_of(self.cluster.config)
-        for extent in extents(fetch, answer, source):
-            yield extent
-        following = list(follow_ups(fetch, answer, source, unchanged=unchanged))
-        following += await vanished_threads(self.cluster, fetch, answer, source, following)
-        for next_fetch in following:
+        for next_fetch in found.following:
             yield make_request(next_fetch, self.cluster.config)
-
-    def _thread_is_there(
-        self, fetch: Fetch, target: ThreadPage, answer: Answer
-    ) -> tuple[Presence | Visit, ...]:
-        gone = answer.outcome is Outcome.DELETED
-        presence = Presence(
-            collection=Thread.collection, key_field=Thread.key_field, key=target.thread_id, gone=gone
-        )
-        if target.page > 1:
-            return (presence,)
-        listed = fetch.listed
-        visit = Visit(
-            thread_id=target.thread_id,
-            crawl_id=settler_of(self.crawler).crawl_id,
-            scope=fetch.scope.left_out,
-            reply_count=listed.reply_count if listed else None,
-            last_reply_at=listed.last_reply_at if listed else None,
-        )
-        return presence, visit

@@ -9,17 +9,21 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from scrapy import Request, signals
+from scrapy import signals
 from scrapy.exceptions import CloseSpider
 
 from tieba.cluster import Cluster
+from tieba.middlewares import RequestInHand
+from tieba.politeness import store
 from tieba.records import RECORD_TYPES, Extent, Presence, Visit
+from tieba.requests import target_of
 from tieba.settling import settler_of
-from tieba.storage import StoreError, StoreUnavailable
+from tieba.storage import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from scrapy import Request
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
@@ -61,6 +65,7 @@ class StorageMiddleware:
         rest: list[Any] = []
         async for item in result:
             (records if isinstance(item, _STORABLE) else rest).append(item)
+        assert response.request is not None  # noqa: S101 - it was downloaded
         if records and not await self._save(records, response.request):
             return
         for item in rest:
@@ -70,21 +75,7 @@ class StorageMiddleware:
                 if isinstance(record, RECORD_TYPES):
                     yield record
 
-    async def _save(self, records: list[Storable], request: Request | None) -> bool:
+    async def _save(self, records: list[Storable], request: Request) -> bool:
         """Store until it succeeds; False where the request is settled without it."""
-        try:
-            await self._cluster.ask_store(
-                lambda: self._cluster.store.save(records), is_over=lambda: not self._crawler.engine.running
-            )
-        except StoreUnavailable:
-            # The worker stops: another one, or this one after its restart, does the request again.
-            if request is not None:
-                settler_of(self._crawler).put_back(request)
-            return False
-        except Exception as error:  # noqa: BLE001 - whatever it is, the request is recorded as failed
-            reason = f"not stored: {type(error).__name__}: {error}"
-            logger.error("%s: %s", request, reason)
-            if request is not None:
-                settler_of(self._crawler).retry(request, reason)
-            return False
-        return True
+        hand = RequestInHand(request, settler_of(self._crawler), target_of(request))
+        return await store(self._cluster, records, hand, is_over=lambda: not self._crawler.engine.running)
