@@ -1,13 +1,13 @@
 # Every target's work is in control/ (python3 -m control --help); this file only names it.
 PYTHON ?= python3
-export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE NODE LAST SEED FAULTS LEASE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
+export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE NODE LAST SEED FAULTS LEASE ENGINE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh export setup test test-vms chaos bench-frontier bench-export bench-pages lint unit lock proto
+.PHONY: help up scale down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "make up, make chaos: STORAGE=mongodb,mysql,jsonl SOURCE=api|web API_FORMAT=json|protobuf"
+	@echo "make up, make chaos: STORAGE=mongodb,mysql,jsonl SOURCE=api|web API_FORMAT=json|protobuf ENGINE=scrapy,urllib SCHEDULER=frontier|scrapy_redis"
 	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url CA_FILE=file.pem"
 
 up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=2 TARGET=replica|live
@@ -38,6 +38,8 @@ test-vms: ## vagrant up, a crawl and a reboot on three emulated machines, half a
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
 chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30
 	$(CONTROL) chaos
+bench-engines: ## a worker with Scrapy and one without compared, five minutes: QUICK=1
+	$(CONTROL) bench-engines $(if $(QUICK),--quick)
 bench-frontier: ## plain Scrapy, scrapy-redis and the frontier compared, ten minutes: QUICK=1 ONLY=throughput,memory
 	$(CONTROL) bench-frontier $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 bench-export: ## a million posts out of MongoDB and MariaDB into Parquet: QUICK=1

@@ -40,9 +40,7 @@ def redis_server() -> Iterator[str]:
         raise BenchError(
             "no redis-server: put it on PATH or name it in TIEBA_TEST_REDIS (make bench-frontier does)"
         )
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     with tempfile.TemporaryDirectory() as folder:
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
@@ -52,6 +50,14 @@ def redis_server() -> Iterator[str]:
                 yield url
             finally:
                 process.kill()
+
+
+def free_port() -> int:
+    """Give a port of the loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

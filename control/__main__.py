@@ -89,14 +89,11 @@ def _test_vms(_: argparse.Namespace) -> int:
 
 
 def _chaos(arguments: argparse.Namespace) -> int:
-    if arguments.scheduler not in chaos.SCHEDULERS:
-        raise ControlError(f"SCHEDULER={arguments.scheduler}: use {' or '.join(chaos.SCHEDULERS)}")
     return chaos.chaos(
         up.whole_number("SEED", arguments.seed, 0, 2**32 - 1),
         up.whole_number("FAULTS", arguments.faults, 1, 1_000),
         up.whole_number("SLAVES", os.environ.get("SLAVES") or "2", 1, 50),
         up.whole_number("LEASE", arguments.lease, 1, 600),
-        arguments.scheduler,
     )
 
 
@@ -161,11 +158,11 @@ def _parser() -> argparse.ArgumentParser:
         ("seed", str(secrets.randbelow(10**6)), "the same faults again"),
         ("faults", "50", "how many"),
         ("lease", "30", "seconds after which others get what a dead worker held"),
-        ("scheduler", chaos.SCHEDULERS[0], "or scrapy_redis, to see what it loses"),
     ):
         value = os.environ.get(name.upper()) or default
         faults.add_argument(f"--{name}", default=value, help=f"{text} (default: {value})")
     for name, text in (
+        ("engines", "one worker with Scrapy and one without"),
         ("frontier", "plain Scrapy, scrapy-redis and the frontier compared"),
         ("export", "a million posts out of MongoDB and MariaDB into Parquet"),
         ("pages", "web pages parsed with ours, lxml and parsel"),

@@ -20,7 +20,6 @@ from control.project import CLUSTER, LOG
 from control.settings import Settings
 from control.terminal import Step
 
-SCHEDULERS = ("frontier", "scrapy_redis")
 _FORUM = "聊天"
 _SITE_URL = "http://site:8080"
 # The site counts what it answers twice from here on.
@@ -176,10 +175,10 @@ def explain(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str) -> int:
+def chaos(seed: int, count: int, slaves: int, lease_seconds: int) -> int:
     """Crawl under `count` faults and return 0 if the crawl has finished, with nothing lost or doubled.
 
-    `scheduler` is one of SCHEDULERS.  Removes the cluster after a success, unless it was there before.
+    Removes the cluster after a success, unless it was there before.
     """
     up.prepare()
     there = cluster.nodes()
@@ -192,7 +191,7 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str
     up.check_room(slaves, slaves - len(cluster.slaves()))
     kept = f"cluster {CLUSTER} is kept for a look; `make down CLUSTER={CLUSTER}` removes it"
     try:
-        _deploy(slaves, made_for, lease_seconds, scheduler, site_pages(faults))
+        _deploy(slaves, made_for, lease_seconds, site_pages(faults))
         is_complete, result = _crawl(faults, seed, made_for)
     except KeyboardInterrupt:
         print(f"\ninterrupted; what is broken heals by itself; {kept}")
@@ -202,14 +201,14 @@ def chaos(seed: int, count: int, slaves: int, lease_seconds: int, scheduler: str
     if is_complete and not there:
         up.down()
     elif not is_complete:
-        again = f"SEED={seed} FAULTS={count} LEASE={lease_seconds} SLAVES={slaves} SCHEDULER={scheduler}"
+        again = f"SEED={seed} FAULTS={count} LEASE={lease_seconds} SLAVES={slaves}"
         words = " ".join(f"{name.upper()}={value}" for name, value in made_for.to_json().items())
         print(f"{kept}; the same again: make chaos {again} {words}")
     print(json.dumps(result))
     return 0 if is_complete else 1
 
 
-def _deploy(slaves: int, made_for: Settings, lease_seconds: int, scheduler: str, pages: int) -> None:
+def _deploy(slaves: int, made_for: Settings, lease_seconds: int, pages: int) -> None:
     with Step("Machines") as step:
         names = [f"slave{number}" for number in range(1, slaves + 1)]
         new = cluster.create(["master", *names, "site"], made_for)
@@ -219,7 +218,6 @@ def _deploy(slaves: int, made_for: Settings, lease_seconds: int, scheduler: str,
         **_RATES,
         "crawler_processes": _WORKERS,
         "crawler_lease_seconds": lease_seconds,
-        "crawler_scheduler": scheduler,
         "replica_config": {"forums": [{"name": _FORUM, "pages": pages, "floors_per_thread": 28}]},
     }
     with Step("site.yml") as step:

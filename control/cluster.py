@@ -132,6 +132,7 @@ def destroy() -> list[str]:
 def inventory() -> dict[str, Any]:
     """Return the nodes as Ansible's inventory scripts print them; stopped ones too, for preflight to name."""
     listed = nodes()
+    slaves = [node.name for node in listed if node.name.startswith("slave")]
     hostvars = {
         node.name: {
             "ansible_host": "127.0.0.1",
@@ -142,6 +143,7 @@ def inventory() -> dict[str, Any]:
             f"-o HostKeyAlias={_alias(node.name)}",
             # Nodes reach each other by name, through the network's own resolver.
             "node_address": node.name,
+            **({"crawler_engine": node.settings.engine_of(node.name)} if node.name in slaves else {}),
         }
         for node in listed
     }
@@ -149,7 +151,7 @@ def inventory() -> dict[str, Any]:
     return {
         "_meta": {"hostvars": hostvars},
         "master": {"hosts": [name for name in names if name == "master"]},
-        "slaves": {"hosts": [name for name in names if name.startswith("slave")]},
+        "slaves": {"hosts": slaves},
         "site": {"hosts": [name for name in names if name == "site"]},
     }
 

@@ -1,4 +1,4 @@
-"""What a cluster is made for: TARGET, STORAGE, SOURCE and API_FORMAT.
+"""What a cluster is made for: TARGET, STORAGE, SOURCE, API_FORMAT, ENGINE and SCHEDULER.
 
 It stays so until `make down`, since what it has stored would mix with other things.
 """
@@ -12,10 +12,13 @@ from control.process import ControlError
 from control.project import CLUSTER
 
 STORES = ("mongodb", "mysql", "jsonl")
+ENGINES = ("scrapy", "urllib")
+_LISTS = {"storage": STORES, "engine": ENGINES}
 _CHOICES = {
     "target": {"replica": "the stand-in site", "live": "tieba.baidu.com"},
     "source": {"api": "what clients are told", "web": "the pages that browsers get"},
     "api_format": {"json": "signed", "protobuf": "as clients do today"},
+    "scheduler": {"frontier": "which loses nothing", "scrapy_redis": "to compare with"},
 }
 
 
@@ -27,19 +30,27 @@ class Settings:
     storage: str = "mongodb"  # one or several of STORES, with commas
     source: str = "api"
     api_format: str = "json"
+    engine: str = "scrapy"  # one or several of ENGINES, with commas: the slaves have them in turn
+    scheduler: str = "frontier"
 
     @property
     def stores(self) -> list[str]:
         """The stores, as a list."""
         return self.storage.split(",")
 
+    def engine_of(self, slave: str) -> str:
+        """Return the engine of a slave, such as slave1."""
+        engines = self.engine.split(",")
+        return engines[(int(slave.removeprefix("slave")) - 1) % len(engines)]
+
     def variables(self) -> dict[str, Any]:
-        """Return them as Ansible's variables."""
+        """Return them as Ansible's variables, but for those of single machines."""
         return {
             "tieba_target": self.target,
             "crawler_storage": self.stores,
             "tieba_source": self.source,
             "tieba_api_format": self.api_format,
+            "crawler_scheduler": self.scheduler,
         }
 
     def to_json(self) -> dict[str, str]:
@@ -56,14 +67,15 @@ def given(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
                 ways = " or ".join(f"{choice} ({what})" for choice, what in choices.items())
                 raise ControlError(f"{name.upper()}={value}: use {ways}")
             found[name] = value
-    if value := environment.get("STORAGE"):
-        wanted = [store.strip() for store in value.split(",")]
-        if len(set(wanted)) < len(wanted) or not set(wanted) <= set(STORES):
-            raise ControlError(
-                f"STORAGE={value}: use one or several of {', '.join(STORES)}; "
-                "for example STORAGE=mongodb,jsonl"
-            )
-        found["storage"] = ",".join(store for store in STORES if store in wanted)
+    for name, known in _LISTS.items():
+        if value := environment.get(name.upper()):
+            wanted = [word.strip() for word in value.split(",")]
+            if len(set(wanted)) < len(wanted) or not set(wanted) <= set(known):
+                raise ControlError(
+                    f"{name.upper()}={value}: use one or several of {', '.join(known)}; "
+                    f"for example {name.upper()}={known[0]},{known[-1]}"
+                )
+            found[name] = ",".join(word for word in known if word in wanted)
     return found
 
 
@@ -78,4 +90,9 @@ def settle(wanted: Mapping[str, str], there: Settings | None) -> Settings:
                 f"{name.upper()}={value}: cluster {CLUSTER} was made with {getattr(there, name)}; "
                 f"`make down` first, or have a second one: make up {name.upper()}={value} CLUSTER=second"
             )
-    return there or replace(Settings(), **wanted)
+    made = there or replace(Settings(), **wanted)
+    if made.scheduler == "scrapy_redis" and made.engine != "scrapy":
+        raise ControlError(
+            f"SCHEDULER=scrapy_redis ENGINE={made.engine}: that scheduler is for Scrapy; use ENGINE=scrapy"
+        )
+    return made

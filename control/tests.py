@@ -67,7 +67,7 @@ def containers() -> None:
 def bench(name: str, arguments: Sequence[str]) -> int:
     """Run a module of `bench`; returns its exit status."""
     environment.ensure("test")
-    if name == "frontier":
+    if name in {"engines", "frontier"}:
         os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
     elif name == "export":
         _name_servers()

@@ -77,18 +77,20 @@ def test_a_whole_crawl_needs_no_scrapy(environment, quiet_site, settings):
 
 
 def test_workers_of_both_engines_share_a_crawl_and_its_figures(environment, quiet_site, redis_url):
-    environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_POSTS_RATE": "20"}
+    environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_POSTS_RATE": "10"}
     assert tieba(environment, "seed", "--forum=聊天").returncode == 0
     services = [crawl(environment, "--wait", engine=engine) for engine in ENGINES]
 
     def both_have_done_something():
         beats = subprocess.check_output(["redis-cli", "-u", redis_url, "hvals", "{tieba}:workers"], text=True)
-        return {beat["engine"] for beat in map(json.loads, beats.splitlines()) if beat["done"]} == {*ENGINES}
+        workers = [json.loads(beat) for beat in beats.splitlines() if beat]
+        return {worker["engine"] for worker in workers if worker["done"]} == {*ENGINES}
 
     try:
         wait_until(both_have_done_something)
-        (slave,) = json.loads(tieba(environment, "status", "--json", "--until-finished").stdout)["slaves"]
+        (slave,) = json.loads(tieba(environment, "status", "--json").stdout)["slaves"]
         assert (slave["processes"], slave["engines"]) == (2, ["scrapy", "urllib"])
+        (slave,) = json.loads(tieba(environment, "status", "--json", "--until-finished").stdout)["slaves"]
         found = report_of(environment, quiet_site)
         assert slave["done"] == found["requests"]["done"] == found["site"]["answers"]
         assert found["site"]["repeats"] == 0

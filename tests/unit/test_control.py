@@ -17,6 +17,8 @@ from control.settings import Settings
         ("TARGET", "mirror"),
         ("SOURCE", "app"),
         ("API_FORMAT", "xml"),
+        ("SCHEDULER", "redis"),
+        *(("ENGINE", value) for value in ("curl", "urllib,urllib")),
         *(("STORAGE", value) for value in ("postgres", "mysql,", "mysql,mysql")),
         ("FORUM", "吧" * 101),
     ],
@@ -32,7 +34,17 @@ def test_a_wrong_value_is_named_with_a_way_out(monkeypatch, name, value):
 
 
 def test_make_passes_what_was_not_given_as_empty(monkeypatch):
-    for name in ("FORUM", "PAGES", "SLAVES", "TARGET", "STORAGE", "SOURCE", "API_FORMAT"):
+    for name in (
+        "FORUM",
+        "PAGES",
+        "SLAVES",
+        "TARGET",
+        "STORAGE",
+        "SOURCE",
+        "API_FORMAT",
+        "ENGINE",
+        "SCHEDULER",
+    ):
         monkeypatch.setenv(name, "")
     assert up.Work.from_environment() == up.Work("聊天", 10, None, {})
 
@@ -43,6 +55,18 @@ def test_a_cluster_keeps_what_it_was_made_for():
     assert settings.settle({}, there) == settings.settle({"source": "web"}, there) == there
     with pytest.raises(ControlError, match=r"STORAGE=mongodb: cluster .* was made with mysql; `make down`"):
         settings.settle({"storage": "mongodb"}, there)
+
+
+def test_slaves_have_the_engines_in_turn():
+    assert settings.given({"ENGINE": "urllib, scrapy"}) == {"engine": "scrapy,urllib"}
+    both = settings.settle({"engine": "scrapy,urllib"}, None)
+    assert [both.engine_of(f"slave{number}") for number in (1, 2, 3)] == ["scrapy", "urllib", "scrapy"]
+    assert settings.settle({"engine": "urllib"}, None).engine_of("slave1") == "urllib"
+
+
+def test_an_engine_that_does_not_know_a_scheduler_is_refused():
+    with pytest.raises(ControlError, match="that scheduler is for Scrapy; use ENGINE=scrapy"):
+        settings.settle({"engine": "urllib", "scheduler": "scrapy_redis"}, None)
 
 
 def test_the_order_of_stores_means_nothing():

@@ -310,3 +310,32 @@ def test_every_default_passes_its_own_check():
         defaults = yaml.safe_load(path.read_text(encoding="utf-8"))
         plain = {name: value for name, value in defaults.items() if "{{" not in str(value)}
         assert settings(**plain) == [], path
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ({}, {}, []),
+        ({"crawler_engine": "urllib"}, {"crawler_engine": "urllib"}, []),
+        ({"crawler_engine": "scrapy", "crawler_pictures": True}, {}, []),
+        (
+            {"crawler_pictures": "true"},
+            {"crawler_engine": "urllib"},
+            [
+                "crawler_pictures is true, but crawler_engine is 'urllib' on other: "
+                "only Scrapy fetches them; set crawler_engine to scrapy, or crawler_pictures to false"
+            ],
+        ),
+        (
+            {"crawler_engine": "urllib", "crawler_scheduler": "scrapy_redis"},
+            {"crawler_scheduler": "scrapy_redis"},
+            [
+                "crawler_scheduler is 'scrapy_redis', but crawler_engine is 'urllib' on one: "
+                "it is for Scrapy; set crawler_scheduler to frontier, or crawler_engine to scrapy"
+            ],
+        ),
+    ],
+)
+def test_what_the_engine_urllib_cannot_do_is_told(one, other, said):
+    hostvars = {"m": {}, "one": one, "other": other}
+    assert preflight.engine_errors(hostvars, {"master": ["m"], "slaves": ["one", "other"]}) == said

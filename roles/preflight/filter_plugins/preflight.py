@@ -174,6 +174,30 @@ def job_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> 
     return errors
 
 
+def engine_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
+    """Return one line for each thing that slaves with the engine urllib cannot do.
+
+    Pictures are fetched by the worker that reads the page they are on, so that none may be without Scrapy.
+    """
+    slaves = groups.get("slaves", [])
+    plain = [host for host in slaves if hostvars[host].get("crawler_engine") == "urllib"]
+    if not plain:
+        return []
+    where = f"crawler_engine is 'urllib' on {', '.join(plain)}"
+    errors = []
+    if any(_truth(hostvars[host].get("crawler_pictures")) for host in slaves):
+        errors.append(
+            f"crawler_pictures is true, but {where}: only Scrapy fetches them; "
+            "set crawler_engine to scrapy, or crawler_pictures to false"
+        )
+    if any(hostvars[host].get("crawler_scheduler") == "scrapy_redis" for host in plain):
+        errors.append(
+            f"crawler_scheduler is 'scrapy_redis', but {where}: it is for Scrapy; "
+            "set crawler_scheduler to frontier, or crawler_engine to scrapy"
+        )
+    return errors
+
+
 def storage_errors(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
     """Return one line for each thing that cannot be kept, found again, or put where it shall be."""
     errors: dict[str, None] = {}
@@ -378,6 +402,7 @@ class FilterModule:
             "setting_errors": setting_errors,
             "group_errors": group_errors,
             "job_errors": job_errors,
+            "engine_errors": engine_errors,
             "storage_errors": storage_errors,
             "seed_errors": seed_errors,
             "slave_errors": slave_errors,
