@@ -44,16 +44,14 @@ if TYPE_CHECKING:
     import frontier
     from frontier import Lease
     from tieba.config import Config
-    from tieba.pages import Received, Target
+    from tieba.pages import Call, Received, Target
     from tieba.seeds import Seed
 
 ENGINE = "urllib"
 _MOST_WAITING_BYTES = 1_000_000  # of answers that wait for the store before downloads wait, too
 _SETTLE_SECONDS = 5.0  # for an answer to be stored, where the process shall end
 _CLOSE_SECONDS = 10.0  # for what is still to be written; within the units' TimeoutStopSec
-_SWITCH_SECONDS = (
-    0.001  # for which a thread keeps the others waiting; Python's 5 ms are a third of a download
-)
+_SWITCH_SECONDS = 0.001  # for which a thread keeps the others waiting; Python's 5 ms are long for downloads
 
 logger = logging.getLogger(__name__)
 
@@ -146,6 +144,7 @@ class _Hand:
     worker: Worker
     lease: Lease
     fetch: Fetch
+    call: Call
 
     def __str__(self) -> str:
         return str(self.fetch.target)
@@ -269,12 +268,13 @@ class Crawl:
         ):
             try:
                 fetch, _ = fetches.unpack(json.loads(lease.payload))
+                call = fetches.source_of(self._config).build(fetch)
             except Exception as error:  # noqa: BLE001 - anybody may have written the entry
                 reason = f"queue entry cannot be decoded: {type(error).__name__}: {error}"
                 logger.error("%a: %a", reason, lease.payload[:200])
                 self._worker.fail(lease.id, reason, is_final=True)
                 continue
-            hand = _Hand(self._worker, lease, fetch)
+            hand = _Hand(self._worker, lease, fetch, call)
             self._downloading += 1
             task = asyncio.create_task(self._handle(hand))
             self._hands[task] = hand
@@ -302,7 +302,7 @@ class Crawl:
     async def _download(self, hand: _Hand) -> Received | None:
         """Give the answer to a request; None where there is none, and the request is settled."""
         try:
-            call = fetches.source_of(self._config).build(hand.fetch)
+            call = hand.call
             url = fetches.site_of(self._config) + call.path
             if self._robots is not None and not await self._robots.allow(url, self._config.user_agent):
                 self._politeness.forbid(hand, FORBIDDEN)

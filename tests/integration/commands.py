@@ -9,17 +9,21 @@ CRAWL_SECONDS = 120
 ENGINES = ("scrapy", "urllib")
 
 
-def crawl(environment, *arguments, engine=None):
-    """Start a worker of an engine, by default that of TEST_ENGINE, with the arguments of `scrapy crawl`."""
+def worker_command(environment, *arguments, engine=None):
+    """Give the command of a worker of an engine, by default TEST_ENGINE, with `scrapy crawl`'s arguments."""
     engine = engine or environment.get("TEST_ENGINE", "scrapy")
-    command = [program("scrapy"), "crawl", "tieba", *arguments]
-    if engine == "urllib":
-        words = [word for word in arguments if word != "-a"]
-        seed = dict(word.split("=", 1) for word in words if not word.startswith("-"))
-        options = [word for word in words if word.startswith("-")]
-        command = [program("tieba"), "worker", *options, *(["--seed", json.dumps(seed)] if seed else [])]
+    if engine == "scrapy":
+        return [program("scrapy"), "crawl", "tieba", *arguments]
+    words = [word for word in arguments if word != "-a"]
+    seed = dict(word.split("=", 1) for word in words if not word.startswith("-"))
+    options = [word for word in words if word.startswith("-")]
+    return [program("tieba"), "worker", *options, *(["--seed", json.dumps(seed)] if seed else [])]
+
+
+def crawl(environment, *arguments, engine=None):
+    """Start a worker."""
     return subprocess.Popen(
-        command,
+        worker_command(environment, *arguments, engine=engine),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

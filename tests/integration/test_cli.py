@@ -96,7 +96,7 @@ def test_parse_reads_standard_input(environment):
     assert json.loads(run.stdout)["outcome"] == "rate_limited"
 
 
-@pytest.mark.parametrize("command", [[], ["seed"], ["status"], ["report"], ["parse"]])
+@pytest.mark.parametrize("command", [[], ["seed"], ["worker"], ["status"], ["report"], ["parse"]])
 def test_help_has_an_example(tieba, command):
     run = tieba(*command, "--help")
     assert run.returncode == 0

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.conftest import free_port, get_json, mongod_command, program, redis_command, running
+from tests.integration.commands import worker_command
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
 DEADLINE_SECONDS = 60
@@ -27,6 +28,7 @@ def wait_until(condition):
         time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("engine")
 def test_servers_that_go_away_and_come_back_lose_nothing(environment, serve_replica, tmp_path):
     site = serve_replica(forums=FORUMS)
     redis_port, mongodb_port = free_port(), free_port()
@@ -47,7 +49,7 @@ def test_servers_that_go_away_and_come_back_lose_nothing(environment, serve_repl
     with servers, (tmp_path / "worker.log").open("w") as log:
         redis_server = servers.enter_context(start(redis, redis_port, tmp_path / "redis.log"))
         mongodb_server = servers.enter_context(start(mongod, mongodb_port, tmp_path / "mongod.log"))
-        command = [program("scrapy"), "crawl", "tieba", "-a", "forum=聊天", "-a", "pages=2"]
+        command = worker_command(environment, "-a", "forum=聊天", "-a", "pages=2")
         worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
         wait_until(lambda: threads() >= 15)

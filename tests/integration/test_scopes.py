@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 from pymongo import MongoClient
 
-from tests.integration.commands import crawl, tieba, wait_for
+from tests.integration.commands import ENGINES, crawl, tieba, wait_for
 from tieba.pages.values import BEIJING
 
 FORUMS = [
@@ -15,6 +15,7 @@ FORUMS = [
 ]
 JSON, PROTOBUF = {}, {"TIEBA_API_FORMAT": "protobuf"}
 WEB = {"TIEBA_SOURCE": "web"}
+URLLIB = {"TEST_ENGINE": "urllib"}
 MOST_NEEDLESS = 1.05  # requests made, of the fewest that the protocol allows
 
 
@@ -26,6 +27,9 @@ def site(serve_replica):
 @pytest.mark.parametrize(
     ("source", "arguments"),
     [
+        (JSON | URLLIB, ["forums=聊天,猫"]),
+        (WEB | URLLIB, ["forum=聊天", "pages=2-3", "comments=false"]),
+        (PROTOBUF | URLLIB, ["forum=聊天", "good=true"]),
         (JSON, ["forums=聊天,猫"]),
         (PROTOBUF, ["forums=聊天,猫"]),
         (WEB, ["forums=聊天,猫"]),
@@ -83,7 +87,9 @@ def test_a_window_of_time(environment, mongodb_url, site, source, hour):
 def test_a_maximum_of_requests_is_kept_by_all_workers_together(environment, site):
     environment |= {"TIEBA_API_URL": site}
     arguments = ("-a", "forum=聊天", "-a", "max_requests=50")
-    outputs = [wait_for(worker) for worker in [crawl(environment, *arguments) for _ in range(2)]]
+    outputs = [
+        wait_for(worker) for worker in [crawl(environment, *arguments, engine=engine) for engine in ENGINES]
+    ]
     assert any("maximum of 50 requests" in output for output in outputs)
     report = json.loads(tieba(environment, "report", "--json").stdout)
     assert report["requests"]["done"] == 50

@@ -18,10 +18,19 @@ def site(serve_replica):
     return serve_replica(forums=FORUMS)
 
 
-@pytest.fixture(params=[("mongodb", "api"), ("mysql", "api"), ("mongodb", "web")], ids=" ".join)
+@pytest.fixture(
+    params=[
+        ("mongodb", "api", "scrapy"),
+        ("mysql", "api", "urllib"),
+        ("mysql", "api", "scrapy"),
+        ("mongodb", "web", "scrapy"),
+    ],
+    ids=" ".join,
+)
 def node(request, environment, site):
-    """Give the environment of a node that has this store and source."""
-    store, source = request.param
+    """Give the environment of a node that has this store, source and engine."""
+    store, source, engine = request.param
+    environment["TEST_ENGINE"] = engine
     if store == "mysql":
         environment |= {"TIEBA_MYSQL_URL": request.getfixturevalue("mariadb_url")}
     site_urls = {"TIEBA_API_URL": site, "TIEBA_WEB_URL": site}

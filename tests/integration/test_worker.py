@@ -9,6 +9,8 @@ import urllib.request
 
 import pytest
 
+from frontier import Request, connect_blocking
+from frontier.blocking import Frontier
 from tests.conftest import get_json
 from tests.integration.commands import ENGINES, crawl, tieba, wait_for
 from tests.integration.gateway import gateway
@@ -195,6 +197,20 @@ def test_what_cannot_be_used_is_one_line(environment, variable, value, status, t
     environment |= {variable: value}
     output, _ = (worker := crawl(environment, engine="urllib")).communicate(timeout=30)
     assert (worker.returncode, told in output, len(output.splitlines())) == (status, True, 1), output
+
+
+def test_entries_that_nobody_has_written_are_dead_letters(environment, quiet_site, redis_url):
+    environment |= {"TIEBA_API_URL": quiet_site}
+    frontier = Frontier(connect_blocking(redis_url), "tieba")
+    frontier.begin()
+    frontier.push(
+        Request("posts", payload)
+        for payload in ("nonsense", "[]", '{"target":["thread","x",1]}', '{"target":["thread_comments",1,1]}')
+    )
+    output = wait_for(crawl(environment, engine="urllib"))
+    assert output.count("queue entry cannot be decoded") == 4
+    assert frontier.stats().dead == 4
+    frontier.redis.close()
 
 
 def test_nothing_to_do_ends_at_once(environment):
