@@ -38,6 +38,9 @@ def test_a_crawl_is_shared_by_the_slaves_and_complete(host):
     assert report.rc == 0, report.stdout + report.stderr
     assert status["requests"]["queued"] == status["requests"]["leased"] == status["requests"]["failed"] == 0
     assert {slave["host"] for slave in status["slaves"] if slave["done"]} == {"slave1", "slave2"}
+    status = _wait(host, lambda status: all(slave["processes"] for slave in status["slaves"]))
+    engines = {slave["host"]: slave["engines"] for slave in status["slaves"]}
+    assert engines == {"slave1": ["scrapy"], "slave2": ["urllib"]}
     assert _workers(host) == workers, "the workers did not wait for the next seed"
 
 

@@ -7,11 +7,17 @@ import pytest
 testinfra_hosts = ["ansible://slaves"]
 
 UNIT = "tieba-crawler@1.service"
+ENGINES = {"slave1": "scrapy crawl tieba --wait", "slave2": "tieba worker --wait"}  # as in molecule's vars
 
 
 def test_one_worker_per_core(host):
     running = host.check_output("systemctl list-units --state=running --plain --no-legend 'tieba-crawler@*'")
     assert len(running.splitlines()) == int(host.check_output("nproc"))
+
+
+def test_each_slave_has_its_engine(host):
+    command = host.check_output("systemctl show --property=ExecStart --value %s", UNIT)
+    assert ENGINES[host.check_output("hostname")] in command
 
 
 def test_the_workers_start_with_the_machine(host):
