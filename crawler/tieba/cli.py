@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tieba.config import ConfigError, load
 from tieba.errors import Unusable, UsageError
@@ -286,12 +286,12 @@ def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _seed(options: argparse.Namespace) -> int:
     from tieba import seeding
 
-    seeds = _seeds(options)
     if options.again:
-        if seeds:
+        if options.seed or _given(options):
             raise UsageError("--again takes the seeds of the last crawl: give it no others")
         print(asyncio.run(seeding.seed_again(load())))
         return 0
+    seeds = _seeds(options)
     if not seeds:
         raise UsageError("say what to crawl: --forum NAME or --thread NUMBER")
     for line in asyncio.run(seeding.seed(load(), seeds, abandon=options.new)):
@@ -311,12 +311,16 @@ def _worker(options: argparse.Namespace) -> int:
 
 def _seeds(options: argparse.Namespace) -> list[Seed]:
     """Give the seeds that the options describe; none without any."""
-    given = {key: value for key in KEYS if (value := getattr(options, key, None)) is not None}
+    given = _given(options)
     if options.seed is not None and given:
         raise UsageError("--seed holds all there is to say: give no other options")
     if options.seed is not None:
         return parse_seeds(options.seed)
     return make_seeds(given, _seed_option) if given else []
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    return {key: value for key in KEYS if (value := getattr(options, key, None)) is not None}
 
 
 def _seed_option(key: str) -> str:
