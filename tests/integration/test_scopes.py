@@ -86,10 +86,8 @@ def test_a_window_of_time(environment, mongodb_url, site, source, hour):
 
 def test_a_maximum_of_requests_is_kept_by_all_workers_together(environment, site):
     environment |= {"TIEBA_API_URL": site}
-    arguments = ("-a", "forum=聊天", "-a", "max_requests=50")
-    outputs = [
-        wait_for(worker) for worker in [crawl(environment, *arguments, engine=engine) for engine in ENGINES]
-    ]
+    assert tieba(environment, "seed", "--forum=聊天", "--max-requests=50").returncode == 0
+    outputs = [wait_for(worker) for worker in [crawl(environment, engine=engine) for engine in ENGINES]]
     assert any("maximum of 50 requests" in output for output in outputs)
     report = json.loads(tieba(environment, "report", "--json").stdout)
     assert report["requests"]["done"] == 50

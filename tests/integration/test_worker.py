@@ -108,10 +108,9 @@ def test_the_rate_is_that_of_all_engines_together(environment, serve_replica):
     bounds = {"threads_rate": 1000, "posts_rate": POSTS_RATE * 1.15, "comments_rate": 1000, "burst": 12}
     site = serve_replica(forums=FORUMS, faults=bounds)
     environment |= {"TIEBA_API_URL": site, "TIEBA_POSTS_RATE": str(POSTS_RATE), "TIEBA_BURST": "10"}
+    assert tieba(environment, "seed", "--forum=聊天", "--pages=1").returncode == 0
     started = time.monotonic()
-    for worker in [
-        crawl(environment, "-a", "forum=聊天", "-a", "pages=1", engine=engine) for engine in ENGINES
-    ]:
+    for worker in [crawl(environment, engine=engine) for engine in ENGINES]:
         wait_for(worker)
     found = report_of(environment, site)
     assert set(found["outcomes"]) <= {"ok", "deleted", "empty"}
