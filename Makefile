@@ -1,6 +1,7 @@
 # Every target's work is in control/ (python3 -m control --help); this file only names it.
 PYTHON ?= python3
 export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE NODE LAST SEED FAULTS LEASE ENGINE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
+export APT_PROXY BUNDLE SYSTEMS ARCH INVENTORY
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
 .PHONY: help up scale down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages lint unit lock proto
@@ -8,7 +9,7 @@ CONTROL = @$(PYTHON) -m control
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "make up, make chaos: STORAGE=mongodb,mysql,jsonl SOURCE=api|web API_FORMAT=json|protobuf ENGINE=scrapy,urllib SCHEDULER=frontier|scrapy_redis"
-	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url CA_FILE=file.pem"
+	@echo "Also: CLUSTER=name of another cluster, PYTHON=python3.12, PYPI_MIRROR=url APT_MIRROR=url APT_PROXY=url CA_FILE=file.pem"
 
 up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=2 TARGET=replica|live
 	$(CONTROL) up
@@ -29,12 +30,18 @@ down: ## remove what make up made: nodes, network, image, keys, data
 clean: down ## remove also what this folder can make again: .venv/ and .cache/
 	rm -rf .venv .cache
 
-setup: ## the virtual environment alone: .venv/ with ansible and tieba
+setup: ## the virtual environment alone: .venv/ with ansible and tieba; BUNDLE=folder without internet
 	$(CONTROL) setup
+.PHONY: bundle test-offline
+bundle: ## a folder with all that machines without internet need: SYSTEMS=bookworm,noble ARCH=amd64 STORAGE=mongodb BUNDLE=bundle
+	$(CONTROL) bundle
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
 test-vms: ## vagrant up, a crawl and a reboot on three emulated machines, half an hour: KEEP=1 keeps them after a fault
 	$(CONTROL) test-vms
+test-offline: export CLUSTER := $(or $(CLUSTER),tieba-offline)
+test-offline: ## a cluster cut off from the world, out of a bundle; then through a mirror and a proxy
+	$(CONTROL) test --only offline
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
 chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30
 	$(CONTROL) chaos

@@ -13,7 +13,21 @@ if sys.version_info < (3, 11):
     version = sys.version.split()[0]
     sys.exit(f"error: python3 is {version}: 3.11 or newer is needed; name one: make up PYTHON=python3.12")
 
-from control import chaos, cluster, engine, environment, export, image, mongod, release, tests, up, vms
+from control import (
+    bundle,
+    bundling,
+    chaos,
+    cluster,
+    engine,
+    environment,
+    export,
+    image,
+    mongod,
+    release,
+    tests,
+    up,
+    vms,
+)
 from control.process import ControlError, run
 
 
@@ -22,7 +36,23 @@ def _up(_: argparse.Namespace) -> int:
 
 
 def _setup(_: argparse.Namespace) -> int:
-    environment.ensure()
+    environment.ensure(bundle=bundle.given())
+    return 0
+
+
+def _bundle(_: argparse.Namespace) -> int:
+    bundling.make(bundling.default_folder(), bundling.Contents.from_environment())
+    return 0
+
+
+def _bundle_errors(arguments: argparse.Namespace) -> int:
+    there = bundle.Bundle.open(arguments.bundle)
+    print(json.dumps(there.errors(json.loads(arguments.nodes), release.requirements())))
+    return 0
+
+
+def _bundle_pack(arguments: argparse.Namespace) -> int:
+    print(bundle.Bundle.open(arguments.bundle).pack(arguments.system, arguments.files))
     return 0
 
 
@@ -78,6 +108,7 @@ def _test(arguments: argparse.Namespace) -> int:
         "lint": tests.lint,
         "unit": tests.unit,
         "containers": tests.containers,
+        "offline": tests.offline,
     }
     stages[arguments.only]()
     return 0
@@ -113,16 +144,22 @@ def _nodes(arguments: argparse.Namespace) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> int:
-    environment.ensure()
+    there = _opened(arguments.bundle)
+    environment.ensure(bundle=there)
     extras = [extra for extra in release.EXTRAS if extra in arguments.extra]
-    print(json.dumps(release.build(arguments.python, arguments.machine, extras)))
+    print(json.dumps(release.build(arguments.python, arguments.machine, extras, there)))
     return 0
 
 
 def _mongod(arguments: argparse.Namespace) -> int:
-    environment.ensure()
-    print(json.dumps({"path": str(mongod.fetch(arguments.machine))}))
+    there = _opened(arguments.bundle)
+    environment.ensure(bundle=there)
+    print(json.dumps({"path": str(mongod.fetch(arguments.machine, there))}))
     return 0
+
+
+def _opened(name: str) -> bundle.Bundle | None:
+    return bundle.Bundle.open(name) if name else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     ssh.add_argument("command", nargs="*")
     command("export", _export, "what was crawled as a file (OUT, FORMAT, FORUM, FORCE)")
     test = command("test", _test, "all tests, or one stage of them")
-    test.add_argument("--only", choices=["lint", "unit", "containers"])
+    test.add_argument("--only", choices=["lint", "unit", "containers", "offline"])
     command(
         "test-vms",
         _test_vms,
@@ -180,9 +217,21 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--machine", required=True, metavar="x86_64")
     build.add_argument("--extra", action="append", choices=release.EXTRAS, default=[], help="several times")
     build.add_argument("--json", action="store_true", help="accepted for clarity: the answer is JSON")
+    build.add_argument("--bundle", default="", metavar="FOLDER", help="the wheels come out of it")
     trial = command("mongod", _mongod, "fetch a MongoDB server for trials; for Ansible")
     trial.add_argument("--machine", required=True, metavar="x86_64")
     trial.add_argument("--json", action="store_true", help="accepted for clarity: the answer is JSON")
+    trial.add_argument("--bundle", default="", metavar="FOLDER", help="it comes out of it")
+    command(
+        "bundle", _bundle, "a folder with all that machines without internet need (BUNDLE, SYSTEMS, ARCH)"
+    )
+    errors = command("bundle-errors", _bundle_errors, "what a bundle lacks for machines; for Ansible")
+    errors.add_argument("bundle", metavar="FOLDER")
+    errors.add_argument("nodes", help="JSON; see control/bundle.py")
+    pack = command("bundle-pack", _bundle_pack, "an archive with some of a bundle's packages; for Ansible")
+    pack.add_argument("bundle", metavar="FOLDER")
+    pack.add_argument("system", metavar="bookworm-x86_64")
+    pack.add_argument("files", nargs="*", metavar="NAME.deb")
     return parser
 
 

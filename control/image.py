@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from control.engine import docker
 from control.process import ControlError, apt_install, run, sudo
-from control.project import APT_MIRROR, CACHE, CLUSTER
+from control.project import APT_MIRROR, APT_PROXY, CACHE, CLUSTER
 
 BASE = "ubuntu:24.04"
 # systemd 256 and newer refuse cgroup v1 hosts, hence not the newest Debian.
@@ -30,7 +30,8 @@ def ensure(note: Callable[[str], None]) -> str:
     """Make sure that the engine has the node image, and return its tag."""
     if not docker("images", "--quiet", TAG):
         if _have_base():
-            docker("build", "--tag", TAG, "-", stdin=_DOCKERFILE)
+            proxy = [f"--build-arg=http_proxy={APT_PROXY}"] if APT_PROXY else []
+            docker("build", *proxy, "--tag", TAG, "-", stdin=_DOCKERFILE)
         else:
             note(f"{BASE} cannot be pulled: building a Debian {FALLBACK_SUITE} node image from packages")
             _import_fallback()
@@ -65,6 +66,7 @@ def _import_fallback() -> None:
         packages = ",".join(PACKAGES)
         mirror = [APT_MIRROR] if APT_MIRROR else []
         options = ["--variant=minbase", "--format=tar", f"--include={packages}"]
-        run(*sudo(), "mmdebstrap", *options, FALLBACK_SUITE, str(partial), *mirror, timeout=900)
+        proxy = ["env", f"http_proxy={APT_PROXY}"] if APT_PROXY else []
+        run(*sudo(), *proxy, "mmdebstrap", *options, FALLBACK_SUITE, str(partial), *mirror, timeout=900)
         partial.replace(root)
     docker("import", "--change", 'CMD ["/sbin/init"]', str(root), TAG)

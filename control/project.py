@@ -28,3 +28,4 @@ if ca_file := os.environ.get("CA_FILE"):
     ca_file = str(Path(ca_file).resolve())
     os.environ.update(SSL_CERT_FILE=ca_file, PIP_CERT=ca_file, REQUESTS_CA_BUNDLE=ca_file)
 APT_MIRROR = os.environ.get("APT_MIRROR", "")
+APT_PROXY = os.environ.get("APT_PROXY", "")

@@ -11,9 +11,11 @@ import re
 import shutil
 import tarfile
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from control.bundle import Bundle
 from control.environment import PYTHON, UV
 from control.process import ControlError, run
 from control.project import CACHE, REQUIREMENTS, ROOT
@@ -25,10 +27,12 @@ EXTRAS = ("export", "s3")  # of crawler/pyproject.toml
 _SOURCE_SUFFIXES = {".py", ".lua", ".html", ".css", ".js", ".toml", ".typed"}
 
 
-def build(python: str, machine: str, extras: Sequence[str] = ()) -> dict[str, str]:
+def build(
+    python: str, machine: str, extras: Sequence[str] = (), bundle: Bundle | None = None
+) -> dict[str, str]:
     """Make the release for nodes with `python` ("3.11") on `machine` ("x86_64"), unless it is there.
 
-    `extras` are some of EXTRAS, in their order.
+    `extras` are some of EXTRAS, in their order.  `bundle`, if given, has the wheels, and no network is asked.
     Returns {"release": its id, "archive": its path}.  The id changes exactly when something in the
     archive does.  Raises ControlError for a machine without wheels.
     """
@@ -39,7 +43,7 @@ def build(python: str, machine: str, extras: Sequence[str] = ()) -> dict[str, st
     if not archive.exists():
         archive.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=archive.parent) as folder:
-            _assemble(Path(folder), python, machine, extras)
+            _assemble(Path(folder), python, machine, extras, bundle)
             partial = archive.with_suffix(".part")
             with tarfile.open(partial, "w") as tar:
                 for path in sorted(Path(folder).iterdir()):
@@ -47,6 +51,22 @@ def build(python: str, machine: str, extras: Sequence[str] = ()) -> dict[str, st
         partial.replace(archive)
         _prune(archive)
     return {"release": release, "archive": str(archive)}
+
+
+def export(python: str, machine: str, into: Path) -> None:
+    """Copy what `build` makes the releases for such nodes of into the folder `into`, for a bundle."""
+    into.mkdir(exist_ok=True)
+    for count in range(len(EXTRAS) + 1):
+        for extras in combinations(EXTRAS, count):
+            shutil.copy(_pinned(python, machine, extras), into)
+    wheels = _wheels(python, machine)
+    shutil.copytree(wheels, into / wheels.name, dirs_exist_ok=True)
+
+
+def requirements() -> str:
+    """Return a hash of what decides which wheels releases are made of."""
+    inputs = [ROOT / "crawler" / "pyproject.toml", REQUIREMENTS / "nodes.txt", REQUIREMENTS / "bootstrap.txt"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()[:12]
 
 
 def _prune(latest: Path) -> None:
@@ -74,25 +94,27 @@ def _inputs() -> list[Path]:
     return sorted(sources) + ours
 
 
-def _assemble(folder: Path, python: str, machine: str, extras: Sequence[str]) -> None:
-    pinned = _pinned(python, machine, extras)
+def _assemble(folder: Path, python: str, machine: str, extras: Sequence[str], bundle: Bundle | None) -> None:
+    pinned = _pinned(python, machine, extras, bundle)
     shutil.copy(pinned, folder / "requirements.txt")
     names = {line.partition("==")[0] for line in pinned.read_text().splitlines()} | {"uv"}
     wheels = folder / "wheels"
     wheels.mkdir()
-    for wheel in _wheels(python, machine).iterdir():
+    # A bundle may lie on another file system.
+    link = shutil.copyfile if bundle else os.link
+    for wheel in _wheels(python, machine, bundle).iterdir():
         if re.sub(r"[-_.]+", "-", wheel.name.partition("-")[0]).lower() in names:
-            os.link(wheel, wheels / wheel.name)
+            link(wheel, wheels / wheel.name)
     build = [str(UV), "build", "--quiet", "--offline", "--no-create-gitignore", "--wheel"]
     run(*build, "--out-dir", str(wheels), str(ROOT / "crawler"))
     shutil.copy(ROOT / "control" / "install.sh", folder / "install")
 
 
-def _wheels(python: str, machine: str) -> Path:
+def _wheels(python: str, machine: str, bundle: Bundle | None = None) -> Path:
     """Return the folder with the wheels for that platform, of all extras, and uv's; fetched once."""
-    pinned = _pinned(python, machine, EXTRAS)
+    pinned = _pinned(python, machine, EXTRAS, bundle)
     folder = pinned.with_suffix("")
-    if folder.exists():
+    if folder.exists() or bundle:
         return folder
     tag = python.replace(".", "")
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS] + [f"manylinux2014_{machine}"]
@@ -111,14 +133,18 @@ def _wheels(python: str, machine: str) -> Path:
     return folder
 
 
-def _pinned(python: str, machine: str, extras: Sequence[str]) -> Path:
+def _pinned(python: str, machine: str, extras: Sequence[str], bundle: Bundle | None = None) -> Path:
     """Return the file with those lines of nodes.txt that such nodes need; made once.
 
     pip cannot choose them: it judges markers by the Python that it runs on, and knows no extras there.
     """
-    inputs = [ROOT / "crawler" / "pyproject.toml", REQUIREMENTS / "nodes.txt", REQUIREMENTS / "bootstrap.txt"]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()[:12]
-    pinned = CACHE / "wheels" / f"{_kind(python, machine, extras)}-{digest}.txt"
+    name = f"{_kind(python, machine, extras)}-{requirements()}.txt"
+    pinned = (bundle.folder if bundle else CACHE) / "wheels" / name
+    if bundle and not pinned.exists():
+        raise ControlError(
+            f"bundle {bundle.folder}: no wheels for Python {python} on {machine} in it that this version of "
+            "the project asks for; make it again"
+        )
     if not pinned.exists():
         pinned.parent.mkdir(parents=True, exist_ok=True)
         # uv keeps the hashes that the file held which it writes.

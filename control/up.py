@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from control import ansible, cluster, engine, environment, image, records, settings
+from control import ansible, bundle, cluster, engine, environment, image, records, settings
 from control.process import ControlError, run, shown
-from control.project import APT_MIRROR, CACHE, CLUSTER, INVENTORY, VENV
+from control.project import APT_MIRROR, APT_PROXY, CACHE, CLUSTER, INVENTORY, VENV
 from control.settings import Settings
 from control.terminal import Step
 
@@ -172,7 +172,7 @@ def prepare() -> None:
     with Step("Control side") as step, ThreadPoolExecutor() as pool:
         step.now("virtual environment, Docker engine, node image")
         # apt comes first in the environment only where venv is missing: both then wait for its lock.
-        virtualenv = pool.submit(environment.ensure)
+        virtualenv = pool.submit(environment.ensure, "control", bundle.given())
         version = engine.ensure()
         tag = image.ensure(step.note)
         virtualenv.result()
@@ -202,6 +202,10 @@ def site_variables(made_for: Settings) -> dict[str, Any]:
     variables = made_for.variables()
     if APT_MIRROR:
         variables["base_apt_mirror"] = APT_MIRROR
+    if APT_PROXY:
+        variables["base_apt_proxy"] = APT_PROXY
+    if there := bundle.given():
+        variables["base_bundle"] = str(there.folder)
     if ca_file := os.environ.get("CA_FILE"):
         variables["base_ca_file"] = str(Path(ca_file).resolve())
     return variables

@@ -330,6 +330,52 @@ def file_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], folders: Iter
     return list(errors.values())
 
 
+def source_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], project: str) -> list[str]:
+    """Return one line for each mirror, proxy or bundle that cannot be one; `project` is the root folder."""
+    errors: dict[str, None] = {}
+    for host in hosts:
+        variables = hostvars[host]
+        for name in ("base_apt_mirror", "base_apt_security_mirror", "base_apt_proxy"):
+            value = str(variables.get(name, ""))
+            if value and not re.fullmatch(r"https?://[^\s/\"]+(/[^\s\"]*)?", value):
+                errors[f"{name} is {value!r}: it must be an address such as {_ADDRESSES[name]}"] = None
+        bundle = str(variables.get("base_bundle", ""))
+        if bundle and not Path(project, Path(bundle).expanduser(), "manifest.json").is_file():
+            errors[
+                f"base_bundle is {bundle!r}: there is no manifest.json in that folder; give the path of one "
+                "that `make bundle` has made, from the project's folder"
+            ] = None
+    return list(errors)
+
+
+_ADDRESSES = {
+    "base_apt_mirror": "http://mirror.example/debian",
+    "base_apt_security_mirror": "http://mirror.example/debian-security",
+    "base_apt_proxy": "http://proxy.example:3142",
+}
+
+
+def bundle_nodes(
+    hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], hosts: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Return what control/bundle.py asks of each of `hosts`: its system, and the stores that run on it."""
+    nodes = []
+    for host in hosts:
+        variables = hostvars[host]
+        facts = variables["ansible_facts"]
+        stores = variables.get("crawler_storage", ["mongodb"]) if host in groups.get("master", []) else []
+        nodes.append(
+            {
+                "host": host,
+                "release": facts["distribution_release"],
+                **facts["node"]["platform"],
+                "stores": [store for store in stores if store in _INDEXED],
+                "trial": _truth(variables.get("mongodb_trial_fallback_enabled")),
+            }
+        )
+    return nodes
+
+
 def machine_errors(
     hostvars: Mapping[str, Any],
     groups: Mapping[str, list[str]],
@@ -396,7 +442,7 @@ def machine_errors(
 class FilterModule:
     """The filters, by name."""
 
-    def filters(self) -> dict[str, Callable[..., list[str]]]:
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return name -> function."""
         return {
             "setting_errors": setting_errors,
@@ -407,5 +453,7 @@ class FilterModule:
             "seed_errors": seed_errors,
             "slave_errors": slave_errors,
             "file_errors": file_errors,
+            "source_errors": source_errors,
+            "bundle_nodes": bundle_nodes,
             "machine_errors": machine_errors,
         }
