@@ -118,13 +118,15 @@ def _words(environ: Mapping[str, str], name: str, known: Iterable[str]) -> list[
 
 def _ask(inventory: str, *, own_is_enough: bool) -> set[tuple[str, str, str]]:
     """Return release, machine and stores of every machine of an inventory, or of the running cluster."""
+    variables = {}
     if not inventory:
-        if own_is_enough or not engine.answers() or not any(node.running for node in cluster.nodes()):
+        there = [node for node in cluster.nodes() if node.running] if engine.answers() else []
+        if own_is_enough or not there:
             told = run("sh", "-c", _QUESTION).stdout.split()
             return {(told[1], told[2], settings.Settings().storage)}
-        inventory = str(INVENTORY)
+        inventory, variables = str(INVENTORY), {"crawler_storage": there[0].settings.stores}
     environment.ensure()
-    ansible = [str(VENV / "bin" / "ansible"), "all", "--inventory", inventory]
+    ansible = [str(VENV / "bin" / "ansible"), "all", "--inventory", inventory, "-e", json.dumps(variables)]
     done = run(*ansible, "-m", "raw", "-a", f"{_QUESTION} {_STORES}", env={"CLUSTER": CLUSTER}, check=False)
     found = set(re.findall(r"^tieba: (\S+) (\S+) (\S+)\s*$", done.stdout, re.MULTILINE))
     if done.returncode or not found:

@@ -64,6 +64,20 @@ def containers() -> None:
         engine.stop()
 
 
+def offline() -> None:
+    """Run the tests of machines without internet, which need root and containers of their own."""
+    environment.ensure("test")
+    engine.ensure()
+    image.ensure(print)
+    try:
+        with engine.kept():
+            _tool("pytest", "-q", "--exitfirst", "tests/offline")
+    finally:
+        cluster.destroy()
+        image.remove()
+        engine.stop()
+
+
 def bench(name: str, arguments: Sequence[str]) -> int:
     """Run a module of `bench`; returns its exit status."""
     environment.ensure("test")

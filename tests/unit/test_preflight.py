@@ -303,6 +303,54 @@ def test_a_certificate_authority_that_is_not_there_is_explained(tmp_path):
     assert len(errors(str(tmp_path), "none.pem")) == 2  # a folder, and a relative path
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_apt_mirror", "mirror.example/debian"),
+        ("base_apt_mirror", "ftp://mirror.example/debian"),
+        ("base_apt_security_mirror", "http:///debian-security"),
+        ("base_apt_proxy", "proxy.example:3142"),
+        ("base_apt_proxy", 'http://proxy.example"; Evil "1'),
+    ],
+)
+def test_a_mirror_or_proxy_that_is_no_address_is_explained(name, value):
+    hostvars = {"m": {name: value}, "s": {name: value}, "plain": {}}
+    (error,) = preflight.source_errors(hostvars, hostvars, str(ROOT))
+    assert error.startswith(f"{name} is {value!r}: it must be an address such as http://")
+
+
+def test_mirrors_proxies_and_a_bundle_pass(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "manifest.json").touch()
+    variables = {
+        "base_apt_mirror": "https://mirror.example:8443/debian/",
+        "base_apt_proxy": "http://proxy.example:3142",
+        "base_bundle": "bundle",
+    }
+    assert preflight.source_errors({"m": variables}, ["m"], str(tmp_path)) == []
+    (error,) = preflight.source_errors({"m": {"base_bundle": "other"}}, ["m"], str(tmp_path))
+    assert error.startswith("base_bundle is 'other': there is no manifest.json in that folder; give")
+
+
+def test_a_bundle_is_asked_for_what_runs_where():
+    facts = {
+        "distribution_release": "bookworm",
+        "node": {"platform": {"python": "3.11", "machine": "x86_64"}},
+    }
+    variables = {"ansible_facts": facts, "crawler_storage": ["mysql", "jsonl"]}
+    groups = {"master": ["m"], "slaves": ["s"]}
+    master, slave = preflight.bundle_nodes({"m": variables, "s": variables}, groups, ["m", "s"])
+    assert master == {
+        "host": "m",
+        "release": "bookworm",
+        "python": "3.11",
+        "machine": "x86_64",
+        "stores": ["mysql"],
+        "trial": False,
+    }
+    assert slave == {**master, "host": "s", "stores": []}
+
+
 def test_every_default_passes_its_own_check():
     import yaml
 
