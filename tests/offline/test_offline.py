@@ -5,11 +5,12 @@ a copy of the project, without .venv and .cache, in the network of a node.  In t
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import time
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from control.engine import docker
 from control.process import sudo
 from control.project import CLUSTER, INVENTORY, ROOT
 from control.settings import Settings
+from tests.certificates import make_certificates
 
 NODES = ("master", "slave1", "site")
 STORES = "mongodb,mysql"
@@ -100,15 +102,11 @@ def bundle(tmp_path_factory):
 
 
 def python():
-    import sys
-
     return [sys.executable, "-m", "control"]
 
 
 def own_sources():
     """Return the variables by which this machine's pip finds its index."""
-    import os
-
     return {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_"))}
 
 
@@ -250,36 +248,9 @@ def test_apt_goes_through_a_proxy(gateway):
     assert on("master", "ls /etc/apt/apt.conf.d/80tieba", check=False) == ""
 
 
-def certificates(folder):
-    """Make a certificate authority, and a certificate of it for the host `site`; return their files."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    now = datetime.now(timezone.utc)
-    files = []
-    issuer = None
-    for name in ("authority", "site"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        by, signer = issuer or (subject, key)
-        made = x509.CertificateBuilder(by, subject, key.public_key(), x509.random_serial_number())
-        made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        made = made.add_extension(x509.BasicConstraints(ca=not issuer, path_length=None), critical=True)
-        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        pem = made.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        files.append(folder / f"{name}.pem")
-        files[-1].write_bytes(pem + (private if issuer else b""))
-        issuer = subject, key
-    return files
-
-
 def test_apt_uses_a_mirror_whose_certificate_an_authority_of_ones_own_has_signed(gateway, tmp_path):
     changes(play(ROOT, "playbooks/reset.yml", "-e", "reset_confirmation=yes", "-e", "reset_data=true"))
-    authority, certificate = certificates(tmp_path)
+    authority, certificate = make_certificates(tmp_path, "site")
     there = "/var/tmp/site.pem"
     docker(
         "exec",
