@@ -20,9 +20,9 @@ from control.project import APT_MIRROR, APT_PROXY, CACHE
 
 _KEYRINGS = Path("/usr/share/keyrings")
 _UBUNTU = ("jammy", "noble")
-# Debian has Ubuntu's keys in a package; not in its release 12, hence that of 13.
-_UBUNTU_KEYS, _HAS_UBUNTU_KEYS = "ubuntu-archive-keyring", "trixie"
-_DEBIAN_KEYS = "debian-archive-keyring"
+_DEBIAN_KEYS, _UBUNTU_KEYS = "debian-archive-keyring", "ubuntu-archive-keyring"  # the files there
+# Debian has Ubuntu's keys in this package; not in its release 12, hence that of 13.
+_UBUNTU_PACKAGE, _HAS_UBUNTU_KEYS = "ubuntu-keyring", "trixie"
 _SECONDS = 900
 _CONFIG = """\
 Dir "{root}";
@@ -81,7 +81,12 @@ def _prepare(folder: Path, release: str, machine: str, archives: Path) -> list[s
     mirror = [APT_MIRROR] if _mirrored(release) else []
     proxy = {"http_proxy": APT_PROXY, "https_proxy": APT_PROXY} if APT_PROXY else {}
     root, config = folder / "root", folder / "apt.conf"
-    run("mmdebstrap", *options, release, str(root), *mirror, env=proxy, timeout=_SECONDS)
+    done = run("mmdebstrap", *options, release, str(root), *mirror, env=proxy, timeout=_SECONDS, check=False)
+    if done.returncode:
+        reasons = re.findall(r"^E: (.*)", done.stdout + done.stderr, re.MULTILINE)
+        raise ControlError(
+            f"packages of {release} for {architecture}: {(reasons or ['mmdebstrap failed'])[0]}"
+        )
     (archives / "partial").mkdir(exist_ok=True)
     config.write_text(
         _CONFIG.format(root=root, archives=archives, keyring=keyring, architecture=architecture)
@@ -105,7 +110,7 @@ def _keyring(release: str, folder: Path) -> Path:
         apt_install(_DEBIAN_KEYS)
         return installed
     with suppress(ControlError):
-        apt_install("ubuntu-keyring")
+        apt_install(_UBUNTU_PACKAGE)
         return installed
     keys = CACHE / "bundle" / "keys"
     if not (keys / f"{name}.gpg").exists():
@@ -113,8 +118,8 @@ def _keyring(release: str, folder: Path) -> Path:
         (here / "archives").mkdir(parents=True)
         apt = _prepare(here, _HAS_UBUNTU_KEYS, "x86_64", here / "archives")
         run(*apt, "update", timeout=_SECONDS)
-        run(*apt, "--download-only", "install", _UBUNTU_KEYS, timeout=_SECONDS)
-        (package,) = (here / "archives").glob(f"{_UBUNTU_KEYS}_*.deb")
+        run(*apt, "--download-only", "install", _UBUNTU_PACKAGE, timeout=_SECONDS)
+        (package,) = (here / "archives").glob(f"{_UBUNTU_PACKAGE}_*.deb")
         run("dpkg-deb", "--extract", str(package), str(here / "unpacked"))
         keys.mkdir(parents=True, exist_ok=True)
         shutil.copy(here / "unpacked" / str(_KEYRINGS).lstrip("/") / f"{name}.gpg", keys)
