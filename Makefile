@@ -40,7 +40,7 @@ test: ## set up what tests need and run all of them
 test-vms: ## vagrant up, a crawl and a reboot on three emulated machines, half an hour: KEEP=1 keeps them after a fault
 	$(CONTROL) test-vms
 test-offline: export CLUSTER := $(or $(CLUSTER),tieba-offline)
-test-offline: ## a cluster cut off from the world, out of a bundle; then through a mirror and a proxy
+test-offline: ## a cluster cut off from the world, out of a bundle, then through a proxy and a mirror: KEEP=1
 	$(CONTROL) test --only offline
 chaos: export CLUSTER := $(or $(CLUSTER),tieba-chaos)
 chaos: ## a whole crawl while workers, machines and servers fail: SEED=7 FAULTS=50 LEASE=30

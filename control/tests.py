@@ -65,7 +65,7 @@ def containers() -> None:
 
 
 def offline() -> None:
-    """Run the tests of machines without internet, which need root and containers of their own."""
+    """Run the tests of machines without internet, which need root; KEEP=1 keeps the containers."""
     environment.ensure("test")
     engine.ensure()
     image.ensure(print)
@@ -73,9 +73,10 @@ def offline() -> None:
         with engine.kept():
             _tool("pytest", "-q", "--exitfirst", "tests/offline")
     finally:
-        cluster.destroy()
-        image.remove()
-        engine.stop()
+        if not os.environ.get("KEEP"):
+            cluster.destroy()
+            image.remove()
+            engine.stop()
 
 
 def bench(name: str, arguments: Sequence[str]) -> int:

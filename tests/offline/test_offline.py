@@ -88,7 +88,7 @@ def changes(done):
 def _machines():
     cluster.create(NODES, Settings(storage=STORES))
     yield
-    if "KEEP" not in __import__("os").environ:
+    if not os.environ.get("KEEP"):
         cluster.destroy()
 
 
