@@ -71,6 +71,7 @@ class MongoStore:
         self._place = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
         self._commits = GroupCommit(self._write)
         self._clock_offset = timedelta()
+        self._was_accepted = False  # the user
 
     async def open(self) -> None:
         """Connect and create the indexes; again changes nothing."""
@@ -79,6 +80,7 @@ class MongoStore:
             self._clock_offset = await self._measure_clock_offset()
             for name, indexes in INDEXES.items():
                 await self.database[name].create_indexes(indexes)
+            self._was_accepted = True
         except mongo_errors.PyMongoError as error:
             raise self._translated(error) from error
 
@@ -216,7 +218,9 @@ class MongoStore:
             return StoreUnavailable(f"MongoDB does not answer: {said}")
         if isinstance(error, mongo_errors.OperationFailure):
             if error.code in _AUTHENTICATION_CODES:
-                return StoreError(f"MongoDB refuses the user of mongodb_url: {said}")
+                # The password of a user who was accepted has changed: this worker's settings follow.
+                kind = StoreUnavailable if self._was_accepted else StoreError
+                return kind(f"MongoDB refuses the user of mongodb_url: {said}")
             if error.has_error_label("RetryableWriteError"):
                 return StoreUnavailable(f"MongoDB is being failed over: {said}")
         return StoreError(f"MongoDB refuses to store: {said}")

@@ -81,6 +81,7 @@ class MysqlStore:
         self._place = f"(mysql_url: {self._options['host']}:{self._options['port']}/{self._options['db']})"
         self._pool: aiomysql.Pool | None = None
         self._largest_packet = 0
+        self._was_accepted = False  # the user
         self._commits = GroupCommit(self._write)
 
     async def open(self) -> None:
@@ -94,6 +95,7 @@ class MysqlStore:
                     f"MySQL's tables are of version {version}, this program knows {SCHEMA}:"
                     f" {'upgrade it' if version > SCHEMA else 'name another database'} {self._place}"
                 )
+        self._was_accepted = True
 
     async def save(self, records: Sequence[Storable]) -> None:
         """Upsert records, together with those that other tasks save meanwhile."""
@@ -272,7 +274,9 @@ class MysqlStore:
         code = error.args[0] if isinstance(error, pymysql.MySQLError) and error.args else None
         said = f"{_one_line(error)} {self._place}"
         if code in _USER_REFUSED:
-            return StoreError(f"MySQL refuses the user of mysql_url: {said}")
+            # The password of a user who was accepted has changed: this worker's settings follow.
+            kind = StoreUnavailable if self._was_accepted else StoreError
+            return kind(f"MySQL refuses the user of mysql_url: {said}")
         if code == ER.BAD_DB_ERROR:
             return StoreError(f"MySQL has no such database as mysql_url names: {said}")
         if code in _UNAVAILABLE or not isinstance(error, pymysql.MySQLError):
