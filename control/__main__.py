@@ -14,6 +14,7 @@ if sys.version_info < (3, 11):
     sys.exit(f"error: python3 is {version}: 3.11 or newer is needed; name one: make up PYTHON=python3.12")
 
 from control import (
+    backup,
     bundle,
     bundling,
     chaos,
@@ -162,6 +163,15 @@ def _opened(name: str) -> bundle.Bundle | None:
     return bundle.Bundle.open(name) if name else None
 
 
+def _backup(arguments: argparse.Namespace) -> int:
+    about = json.loads(arguments.about)
+    folder = Path(arguments.folder)
+    print(
+        json.dumps(backup.seal(folder, about) if arguments.action == "seal" else backup.find(folder, about))
+    )
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m control", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -218,6 +228,10 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--extra", action="append", choices=release.EXTRAS, default=[], help="several times")
     build.add_argument("--json", action="store_true", help="accepted for clarity: the answer is JSON")
     build.add_argument("--bundle", default="", metavar="FOLDER", help="the wheels come out of it")
+    copies = command("backup", _backup, "describe a backup, or find and check one; for Ansible")
+    copies.add_argument("action", choices=["seal", "find"])
+    copies.add_argument("folder", metavar="FOLDER")
+    copies.add_argument("--about", required=True, metavar="JSON", help="what it is of, or must be of")
     trial = command("mongod", _mongod, "fetch a MongoDB server for trials; for Ansible")
     trial.add_argument("--machine", required=True, metavar="x86_64")
     trial.add_argument("--json", action="store_true", help="accepted for clarity: the answer is JSON")

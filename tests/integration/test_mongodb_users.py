@@ -40,7 +40,7 @@ def server(tmp_path_factory):
     port = free_port()
     with running([*mongod_command(port, folder), "--auth"], port, folder / "log"):
         with MongoClient(port=port) as client:
-            client.admin.command("createUser", "admin", pwd="a", roles=["root"])
+            client.admin.command("createUser", "admin", pwd="old-secret", roles=["root"])
         yield port
 
 
@@ -48,7 +48,7 @@ def server(tmp_path_factory):
 def settle(server):
     """Run the module as a playbook does; gives its answer."""
 
-    def run(*users, admin_passwords=("a",), check=False):
+    def run(*users, admin_passwords=("old-secret",), check=False):
         arguments = {"port": server, "admin_passwords": list(admin_passwords), "users": users}
         command = [
             program("ansible"),
@@ -95,14 +95,14 @@ def test_a_user_who_is_removed_is_out_at_once(server, settle):
 
 
 def test_the_administrator_changes_and_either_password_serves_meanwhile(server, settle):
-    administrator = {"name": "admin", "database": "admin", "password": "b", "roles": ["root"]}
+    administrator = {"name": "admin", "database": "admin", "password": "new-secret", "roles": ["root"]}
     try:
-        assert settle(administrator, admin_passwords=["a", "b"])["changed"]
-        assert not settle(administrator, admin_passwords=["a", "b"])["changed"]
-        assert not is_accepted(server, "admin", "a", "admin")
-        refused = settle(CRAWLER, admin_passwords=["a"])
+        assert settle(administrator, admin_passwords=["old-secret", "new-secret"])["changed"]
+        assert not settle(administrator, admin_passwords=["old-secret", "new-secret"])["changed"]
+        assert not is_accepted(server, "admin", "old-secret", "admin")
+        refused = settle(CRAWLER, admin_passwords=["old-secret"])
         assert refused["admin_refused"]
         assert refused["msg"] == "MongoDB refuses the user admin"
     finally:
-        with contextlib.suppress(OperationFailure), connect(server, "admin", "b", "admin") as client:
-            client.admin.command("updateUser", "admin", pwd="a")
+        with contextlib.suppress(OperationFailure), connect(server, "admin", "new-secret", "admin") as client:
+            client.admin.command("updateUser", "admin", pwd="old-secret")
