@@ -37,7 +37,7 @@ def find(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         found = sorted(path.parent for path in folder.glob(f"[!.]*/{MANIFEST}"))
         if not found:
             raise ControlError(
-                f"{folder}: no backup is there; playbooks/backup.yml makes one, -e restore_from=FOLDER names one"
+                f"{folder}: no backup is there; playbooks/backup.yml makes one; else -e restore_from=FOLDER"
             )
         folder = found[-1]  # their names are times
     manifest = _read(folder / MANIFEST)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pymysql
 import pytest
 import yaml
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
 
 from tests.conftest import (
     ROOT,
@@ -473,6 +473,48 @@ async def test_mysql_user_needs_no_more_rights_than_the_role_gives(mariadb_url, 
     assert (await store.counts())["threads"] == 1
     await store.close()
     mariadb.execute("DROP USER crawler@'%'")
+
+
+async def test_mysql_user_whose_password_changes_makes_wait(mariadb_url, mariadb):
+    """A worker waits for its new settings; one that begins with the old ones is refused."""
+    mariadb.execute("CREATE USER rotated IDENTIFIED BY 'old'")
+    mariadb.execute("GRANT ALL ON *.* TO rotated")
+    url = mariadb_url.replace("root@", "rotated:old@")
+    worker, late = MysqlStore(url), MysqlStore(url)
+    await worker.open()
+    mariadb.execute("ALTER USER rotated IDENTIFIED BY 'new'")
+    mariadb.execute("KILL USER rotated")
+    with pytest.raises(StoreUnavailable):
+        await worker.save([THREAD])
+    with pytest.raises(StoreUnavailable, match="refuses the user"):
+        await worker.save([THREAD])
+    with pytest.raises(StoreError, match="refuses the user") as error:
+        await late.open()
+    assert not isinstance(error.value, StoreUnavailable)
+    await worker.close()
+    await late.close()
+    mariadb.execute("DROP USER rotated")
+
+
+async def test_mongodb_user_whose_password_changes_makes_wait(tmp_path):
+    port = free_port()
+    with running([*mongod_command(port, tmp_path), "--auth"], port, tmp_path / "log"):
+        with MongoClient(port=port) as local:
+            local.admin.command("createUser", "admin", pwd="a", roles=["root"])
+        admin = MongoClient(port=port, username="admin", password="a")
+        admin.x.command("createUser", "rotated", pwd="old", roles=["readWrite"])
+        url = f"mongodb://rotated:old@127.0.0.1:{port}/x"
+        worker, late = MongoStore(url), MongoStore(url)
+        await worker.open()
+        admin.x.command("dropUser", "rotated")  # which ends its connections, too
+        with pytest.raises(StoreUnavailable, match="refuses the user"):
+            await worker.save([THREAD])
+        with pytest.raises(StoreError, match="refuses the user") as error:
+            await late.open()
+        assert not isinstance(error.value, StoreUnavailable)
+        await worker.close()
+        await late.close()
+        admin.close()
 
 
 async def test_mysql_that_does_not_answer_in_time_is_away(opened, mariadb, monkeypatch):
