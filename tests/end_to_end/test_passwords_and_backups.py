@@ -1,4 +1,4 @@
-"""Passwords rotated, data destroyed and restored, in the middle of a crawl; on the cluster of the tests before."""
+"""Passwords rotated and data destroyed and restored amid a crawl; on the cluster of the tests before."""
 
 import json
 import os
@@ -28,7 +28,8 @@ PYTHON = "/opt/tieba/current/bin/python"
 # How a user shows a password to each server, from the master; what is refused says so.
 LOGINS = {
     "redis": "REDISCLI_AUTH={password} redis-cli --user {user} PING",
-    "mongodb": PYTHON + " -c \"from pymongo import MongoClient; print(MongoClient('127.0.0.1', username='{user}',"
+    "mongodb": PYTHON
+    + " -c \"from pymongo import MongoClient; print(MongoClient('127.0.0.1', username='{user}',"
     " password='{password}', authSource='{database}').{database}.command('ping'), 'PONG')\"",
     "mysql": "MYSQL_PWD={password} mariadb --host=127.0.0.1 --user={user} --execute=\"SELECT 'PONG'\"",
 }
@@ -126,15 +127,17 @@ def test_what_was_destroyed_is_restored_and_the_crawl_ends_as_if_nothing_had_hap
         "sudo systemctl stop redis-server && sudo find /var/lib/redis -mindepth 1 -delete",
         "sudo systemctl start redis-server",
         f'{PYTHON} -c "from tieba.config import load; from pymongo import MongoClient;'
-        ' d = MongoClient(load().mongodb_url).get_default_database(); [d.drop_collection(n) for n in '
-        "d.list_collection_names()]\"",
+        " d = MongoClient(load().mongodb_url).get_default_database(); [d.drop_collection(n) for n in "
+        'd.list_collection_names()]"',
         "sudo mariadb --execute='DROP DATABASE tieba; CREATE DATABASE tieba'",
     ]
     for way in ways:
         destroyed = on("master", way)
         assert destroyed.returncode == 0, destroyed.stderr
     assert status_of_the_crawl()["crawl"]["state"] == "none"
-    refused = playbook("playbooks/restore.yml", "--extra-vars", json.dumps({**VARIABLES, "restore_from": str(backup)}))
+    refused = playbook(
+        "playbooks/restore.yml", "--extra-vars", json.dumps({**VARIABLES, "restore_from": str(backup)})
+    )
     assert refused.returncode != 0
     assert "restore_confirmation is not yes: nothing was replaced" in refused.stdout
     run("playbooks/restore.yml", restore_from=str(tmp_path), restore_confirmation=True)
