@@ -106,16 +106,66 @@ def test_an_error_of_one_machine_names_it():
     assert error.endswith("(on slave2)")
 
 
-def groups(master=("m",), slaves=("s",), site=(), **variables):
-    everybody = [*master, *slaves, *site]
-    hostvars = {host: {"node_address": host, **variables.get(host, {})} for host in everybody}
-    listed = {"master": list(master), "slaves": list(slaves), "site": list(site), "all": everybody}
+def test_a_list_of_many_machines_is_shortened():
+    hostvars = {f"slave{number}": {"crawler_processes": "x"} for number in range(1, 100)}
+    hostvars["master"] = {}
+    (error,) = preflight.setting_errors(hostvars, list(hostvars), str(ROOT / "roles"), LIMITS, SHARED)
+    assert error.endswith("(on slave1, slave2, slave3 and 96 more)")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("crawler_pagse", "crawler_pages"),
+        ("node_adress", "node_address"),
+        ("secret_dir", "secrets_dir"),
+        ("ansible_hosts", "ansible_host"),
+        ("ansible_become_pasword", "ansible_become_password"),
+        ("ansible_ssh_private_keyfile", "ansible_ssh_private_key_file"),
+    ],
+)
+def test_a_slip_in_a_variable_without_a_roles_prefix_is_told(name, meant):
+    shared = {**SHARED, "crawler_pages": {"type": "str"}}
+    errors = preflight.setting_errors({"m": {name: "1"}}, ["m"], str(ROOT / "roles"), LIMITS, shared)
+    assert errors == [f"{name}: there is no such variable; did you mean {meant}?"]
+
+
+@pytest.mark.parametrize(
+    "name", ["ansible_ssh_pass", "ansible_become_exe", "vault_become_password", "my_master", "ansible_host"]
+)
+def test_variables_of_other_things_are_nobodys_business(name):
+    assert settings(**{name: "1"}) == []
+
+
+def groups(master=("m",), slaves=("s",), site=(), others=None, **variables):
+    others = others or {}
+    everybody = [
+        *dict.fromkeys([*master, *slaves, *site, *(host for name in others.values() for host in name)])
+    ]
+    hostvars = {host: variables.get(host, {"node_address": host}) for host in everybody}
+    listed = {"master": [*master], "slaves": [*slaves], "site": [*site], **others, "all": everybody}
     return lambda target="live": preflight.group_errors(hostvars, listed, target)
 
 
-def test_a_good_inventory_has_no_errors():
-    assert groups()() == []
-    assert groups(site=("t",))("replica") == []
+DOOR = {"ansible_host": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("check", "target"),
+    [
+        (groups(), "live"),
+        (groups(site=("t",)), "replica"),
+        (groups(site=("m",)), "replica"),
+        (groups(slaves=("m", "s")), "live"),
+        (groups(slaves=("m",), site=("m",)), "replica"),
+        (groups(others={"europe": ["s"], "slaves_of_europe": ["s"]}), "live"),
+        (groups(m={"node_address": "m", **DOOR, "ansible_port": 23}, s=DOOR), "live"),
+        (groups(slaves=("m",), m={"ansible_connection": "local"}), "live"),
+        (groups(s={"node_address": "fe80::2"}), "live"),
+    ],
+)  # fmt: skip
+def test_a_good_inventory_has_no_errors(check, target):
+    assert check(target) == []
 
 
 @pytest.mark.parametrize(
@@ -126,12 +176,82 @@ def test_a_good_inventory_has_no_errors():
         (groups(slaves=()), "live", "group slaves holds no machine: at least one is needed"),
         (groups(), "replica", "group site holds no machine"),
         (groups(s={"node_address": "m"}), "live", "node_address of s is m, as that of m"),
+        (groups(s={"ansible_host": "m"}), "live", "ansible_host of s is m, as that of m"),
+        (
+            groups(**{name: {"ansible_host": "10.0.0.1", "node_address": name} for name in "ms"}),
+            "live",
+            "s is reached at 10.0.0.1:22, as m is: each machine needs its own ansible_host or ansible_port",
+        ),
+        (
+            groups(m={"ansible_connection": "local"}, s={"ansible_connection": "local"}),
+            "live",
+            "s and m are both this machine (ansible_connection: local): leave one out",
+        ),
+        (
+            groups(m={"node_address": "10.0.0.300"}),
+            "live",
+            "node_address of m is 10.0.0.300: it must be an address or a name alone",
+        ),
+        (groups(s={"ansible_host": "10.0.0.3:2222"}), "live", "a port goes to ansible_port"),
+        (groups(m={"node_address": "fe80::1"}), "live", "its servers listen on IPv4 alone"),
+        (
+            groups(others={"slave": ["a", "b"]}),
+            "live",
+            "group slave: there is no such group; did you mean slaves?",
+        ),
+        (
+            groups(others={"ungrouped": ["a", "b", "c", "d"]}),
+            "live",
+            "a, b, c and 1 more: neither in group master nor slaves nor site; put it into one, or take it",
+        ),
     ],
 )
 def test_a_wrong_inventory_is_explained(check, target, said):
     (error,) = check(target)
     assert said in error
     assert "\n" not in error
+
+
+def test_a_misspelt_group_that_all_slaves_are_in_is_told_with_what_is_missing():
+    errors = groups(slaves=(), others={"slave": ["s"]})()
+    assert errors == [
+        "group slaves holds no machine: at least one is needed",
+        "group slave: there is no such group; did you mean slaves?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "site", "said"),
+    [
+        ({}, True, None),
+        ({"replica_port": 6379}, False, None),
+        ({"mysql_port": 6379}, True, None),  # not used
+        ({"replica_port": 6379}, True, "replica_port of m is 6379, as redis_port is: each server needs"),
+        ({"redis_port": "27017"}, False, "mongodb_port of m is 27017, as redis_port is: each server needs"),
+    ],
+)
+def test_servers_of_one_machine_have_ports_of_their_own(variables, site, said):
+    listed = {"master": ["m"], "slaves": ["m", "s"], "site": ["m"] if site else ["s"], "all": ["m", "s"]}
+    errors = preflight.port_errors({"m": variables, "s": {}}, listed, "replica")
+    assert errors == [] if said is None else errors[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "said"),
+    [
+        (["10.0.0.5", "10.0.0.6"], None),
+        ("10.0.0.5", None),  # told elsewhere
+        (
+            ["10.0.0.5", "10.0.0.5"],
+            "crawler_addresses of s is ['10.0.0.5', '10.0.0.5']: name each address once",
+        ),
+        (["eth0"], "crawler_addresses of s holds 'eth0': it must be an IPv4 address of that machine"),
+        ([7], "crawler_addresses of s holds 7: it must be an IPv4 address of that machine"),
+    ],
+)
+def test_outgoing_addresses_are_addresses(addresses, said):
+    errors = preflight.egress_errors({"s": {"crawler_addresses": addresses}, "m": {}}, ["s", "m"])
+    assert errors == ([] if said is None else [said])
 
 
 def jobs(master=None, slave=None):

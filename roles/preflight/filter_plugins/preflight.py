@@ -1,8 +1,10 @@
-"""Checks of settings and machines that argument_specs cannot say; every error is one line for the user."""
+"""Checks of variables and inventory that argument_specs cannot say; every error is one line for the user."""
 
 from __future__ import annotations
 
 import difflib
+import functools
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -55,19 +57,42 @@ def setting_errors(
         prefixes.append(file.parents[1].name + "_")
         for entry in yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"].values():
             options.update(entry.get("options") or {})
+    # Anybody may have variables of other names, so that only those are told that are nearly one of these.
+    unprefixed = (*_CONNECTION, *(name for name in options if not name.startswith(tuple(prefixes))))
     where: dict[str, list[str]] = {}
+    hosts = list(hosts)
     for host in hosts:
         variables = hostvars[host]
         for name in variables:
-            if name not in options and name.startswith(tuple(prefixes)):
+            if name in options:
+                continue
+            if name.startswith(tuple(prefixes)):
                 close = difflib.get_close_matches(name, options, 1)
                 hint = f"did you mean {close[0]}?" if close else "remove it"
                 where.setdefault(f"{name}: there is no such variable; {hint}", []).append(host)
+            elif meant := _meant(name, unprefixed):
+                where.setdefault(f"{name}: there is no such variable; did you mean {meant}?", []).append(host)
         for name, option in options.items():
             if name in variables and (error := _error(name, variables[name], option, limits)):
                 where.setdefault(error, []).append(host)
-    hosts = list(hosts)
-    return [error if names == hosts else f"{error} (on {', '.join(names)})" for error, names in where.items()]
+    return [error if names == hosts else f"{error} (on {_few(names)})" for error, names in where.items()]
+
+
+# How to reach a machine: those of Ansible's variables that are mistyped in inventories.
+_CONNECTION = (
+    *(f"ansible_{name}" for name in ("connection", "host", "password", "port", "user")),
+    *(f"ansible_become{name}" for name in ("", "_method", "_password", "_user")),
+    *(f"ansible_ssh_{name}" for name in ("common_args", "extra_args", "private_key_file")),
+    "ansible_python_interpreter",
+)
+_NEARLY = 0.92  # of 1: one letter more, less, or another
+
+
+@functools.cache
+def _meant(name: str, known: tuple[str, ...]) -> str | None:
+    """Return the one of `known` that `name` is a misspelling of."""
+    close = difflib.get_close_matches(name, known, 1, _NEARLY)
+    return close[0] if close and name not in known else None
 
 
 def _error(name: str, value: Any, option: Mapping[str, Any], limits: Mapping[str, list[float]]) -> str | None:
@@ -128,18 +153,123 @@ def group_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], t
         errors.append(
             "tieba_target is replica, but group site holds no machine: name one, or use -e tieba_target=live"
         )
-    seen: dict[str, str] = {}
+    errors += _misplaced_errors(groups)
+    users = [*masters, *(groups.get("site", []) if target == "replica" else [])]
+    return errors + _address_errors(hostvars, groups["all"], users)
+
+
+_GROUPS = ("master", "slaves", "site")
+
+
+def _misplaced_errors(groups: Mapping[str, list[str]]) -> list[str]:
+    """Return one line for each group whose name is nearly one of ours, and one for machines without any."""
+    errors = []
+    placed = {host for name in _GROUPS for host in groups.get(name, [])}
+    loose = [host for host in groups["all"] if host not in placed]
+    for name, hosts in groups.items():
+        close = difflib.get_close_matches(name, _GROUPS, 1, _CLOSE)
+        if name not in {*_GROUPS, "all", "ungrouped"} and close and set(hosts) & set(loose):
+            errors.append(f"group {name}: there is no such group; did you mean {close[0]}?")
+            loose = [host for host in loose if host not in hosts]
+    if loose:
+        known = " nor ".join(_GROUPS)
+        errors.append(
+            f"{_few(loose)}: neither in group {known}; put it into one, or take it out of the inventory"
+        )
+    return errors
+
+
+_CLOSE = 0.75  # of 1: alike enough for a slip of the finger
+_MOST_NAMED = 3
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _address_errors(hostvars: Mapping[str, Any], hosts: list[str], servers: list[str]) -> list[str]:
+    """Return one line for each address that is none, or that two machines have; slaves go to `servers`."""
+    errors = []
+    seen: dict[tuple[str, ...], str] = {}
+    for host in hosts:
+        variables = hostvars[host]
+        name = next((name for name in ("node_address", "ansible_host") if name in variables), "the name")
+        address = str(variables.get(name, host))
+        if wrong := _address_error(address, is_server=host in servers):
+            errors.append(f"{name} of {host} is {address}: {wrong}")
+        is_local = variables.get("ansible_connection") in {"local", "ansible.builtin.local"}
+        door = "" if is_local else str(variables.get("ansible_host", host))
+        port = str(variables.get("ansible_port", 22))
+        if (other := seen.setdefault(("address", address), host)) != host:
+            errors.append(f"{name} of {host} is {address}, as that of {other}: each machine needs its own")
+        elif (other := seen.setdefault(("door", door, port), host)) != host:
+            errors.append(
+                f"{host} and {other} are both this machine (ansible_connection: local): leave one out"
+                if is_local
+                else f"{host} is reached at {door}:{port}, as {other} is: "
+                "each machine needs its own ansible_host or ansible_port"
+            )
+    return errors
+
+
+def _address_error(address: str, *, is_server: bool) -> str | None:
+    version = _ip_version(address)
+    if version is None:
+        if re.fullmatch(r"[0-9.]+", address) or not re.fullmatch(r"[A-Za-z0-9._-]+", address):
+            return "it must be an address or a name alone, such as 10.0.0.10; a port goes to ansible_port"
+    elif version != _IPV4 and is_server:
+        return "its servers listen on IPv4 alone; give an IPv4 address in node_address, or a name"
+    return None
+
+
+_IPV4 = 4
+
+
+def _ip_version(text: str) -> int | None:
+    try:
+        return ipaddress.ip_address(text).version
+    except ValueError:
+        return None
+
+
+def port_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], target: str) -> list[str]:
+    """Return one line for each port that two servers of one machine shall have."""
+    errors = []
     for host in groups["all"]:
         variables = hostvars[host]
-        address = next(
-            (variables[name] for name in ("node_address", "ansible_host") if name in variables), host
-        )
-        if address in seen:
-            errors.append(
-                f"node_address of {host} is {address}, as that of {seen[address]}: each machine needs its own"
-            )
-        seen[address] = host
+        stores = variables.get("crawler_storage", ["mongodb"])
+        wanted = {"redis_port": 6379} if host in groups.get("master", []) else {}
+        wanted |= {f"{name}_port": port for name, port in _STORE_PORTS.items() if wanted and name in stores}
+        if target == "replica" and host in groups.get("site", []):
+            wanted["replica_port"] = 8080
+        taken: dict[str, str] = {}
+        for name, default in wanted.items():
+            port = str(variables.get(name, default))
+            if (other := taken.setdefault(port, name)) != name:
+                errors.append(f"{name} of {host} is {port}, as {other} is: each server needs its own port")
     return errors
+
+
+def egress_errors(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
+    """Return one line for each outgoing address that cannot be one."""
+    errors = []
+    for host in hosts:
+        addresses = hostvars[host].get("crawler_addresses", [])
+        if not isinstance(addresses, list):  # told by setting_errors
+            continue
+        if len({str(address) for address in addresses}) < len(addresses):
+            errors.append(f"crawler_addresses of {host} is {addresses}: name each address once")
+        wanted = "an IPv4 address of that machine"
+        errors += [
+            f"crawler_addresses of {host} holds {address!r}: it must be {wanted}"
+            for address in addresses
+            if _ip_version(str(address)) != _IPV4
+        ]
+    return errors
+
+
+_STORE_PORTS = {"mongodb": 27017, "mysql": 3306}
 
 
 def job_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
@@ -376,69 +506,6 @@ def bundle_nodes(
     return nodes
 
 
-def machine_errors(
-    hostvars: Mapping[str, Any],
-    groups: Mapping[str, list[str]],
-    hosts: Iterable[str],
-    needs: Mapping[str, Any],
-) -> list[str]:
-    """Return one line for each of `hosts` that cannot be used, and why; their facts are in `hostvars`.
-
-    `needs` names the supported systems, the least memory and disk, and, for each group, its ports and
-    the units that may have them.
-    """
-    errors = []
-    hostnames: dict[str, str] = {}
-    for host in hosts:
-        variables = hostvars[host]
-        gathered = variables["__preflight_setup"]
-        if gathered.get("unreachable"):
-            address = f"{variables.get('ansible_host', host)}:{variables.get('ansible_port', 22)}"
-            message = str(gathered.get("msg", "no answer")).strip().rpartition("reached over ssh: ")[2]
-            reason = message.splitlines()[-1].removeprefix("ssh: ")
-            errors.append(
-                f"{host} does not answer at {address}: {reason}; start it, check its address, user "
-                f"and key, or leave it out: --limit 'all:!{host}'"
-            )
-            continue
-        facts = variables["ansible_facts"]
-        version = facts[
-            "distribution_version" if facts["distribution"] == "Ubuntu" else "distribution_major_version"
-        ]
-        system = f"{facts['distribution']} {version}"
-        if system not in needs["systems"]:
-            errors.append(f"{host} runs {system}: supported are {', '.join(needs['systems'])}")
-        if facts["service_mgr"] != "systemd":
-            errors.append(f"{host} is run by {facts['service_mgr']}: systemd is needed")
-        memory, least = facts["memtotal_mb"], int(needs["memory_mb"])
-        if memory < least:
-            errors.append(f"{host} has {memory} MiB of memory: {least} is needed (preflight_min_memory_mb)")
-        node = facts["node"]
-        free, least = node["disk_free_mb"], int(needs["disk_mb"])
-        if not node["release"] and free < least:
-            errors.append(f"{host} has {free} MiB of free disk: {least} is needed (preflight_min_disk_mb)")
-        for group, listeners in needs["ports"].items():
-            for port, variable, unit in listeners if host in groups.get(group, []) else []:
-                owner = node["listeners"].get(str(port))
-                if owner and owner != unit:
-                    errors.append(f"{host}: port {port} is taken by {owner}: stop it, or set {variable}")
-        if variables.get("__preflight_calendar", {}).get("rc"):
-            errors.append(
-                f"crawler_schedule is {variables['crawler_schedule']!r}: systemd knows no such time; use one "
-                "such as daily or Mon 04:00 (systemd-analyze calendar says what a time means)"
-            )
-        if needs["avx"] and host in groups.get("master", []) and not node["avx"]:
-            errors.append(
-                f"{host} has a processor without AVX, which MongoDB needs: use another machine or CPU model"
-            )
-        if (name := facts["hostname"]) in hostnames:
-            errors.append(
-                f"{host} has the hostname {name}, as {hostnames[name]} has: each machine needs its own"
-            )
-        hostnames[facts["hostname"]] = host
-    return errors
-
-
 class FilterModule:
     """The filters, by name."""
 
@@ -447,6 +514,8 @@ class FilterModule:
         return {
             "setting_errors": setting_errors,
             "group_errors": group_errors,
+            "port_errors": port_errors,
+            "egress_errors": egress_errors,
             "job_errors": job_errors,
             "engine_errors": engine_errors,
             "storage_errors": storage_errors,
@@ -456,4 +525,6 @@ class FilterModule:
             "source_errors": source_errors,
             "bundle_nodes": bundle_nodes,
             "machine_errors": machine_errors,
+
+
         }

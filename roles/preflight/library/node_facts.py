@@ -7,6 +7,7 @@ import calendar
 import os
 import re
 import shutil
+import socket
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ short_description: Facts of a machine of the cluster
 description:
   - Returns C(ansible_facts.node) with the installed packages, who listens on which TCP port, which
     releases of the distribution are installed and which one is current, free disk space, whether the
-    processor has AVX.
+    processor has AVX, which addresses the machine has and which names it can look up.
   - Changes nothing; needs root to see the owners of the ports.
 options:
   settings:
@@ -30,6 +31,16 @@ options:
     description: Paths whose existence is of interest.
     type: list
     elements: path
+    default: []
+  addresses:
+    description: Addresses that the machine should have; names are left out.
+    type: list
+    elements: str
+    default: []
+  names:
+    description: Names that the machine should be able to look up.
+    type: list
+    elements: str
     default: []
 author: The authors of this project
 """
@@ -47,7 +58,9 @@ ansible_facts:
     C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned) (those that came with a
     deployment), C(apt_usable), C(listeners), C(releases), C(release), C(used) (releases that units name),
     C(disk_free_mb), C(present) (those of I(paths) that exist), C(stale) (units that run with older settings
-    than their files hold), C(avx).
+    than their files hold), C(avx), C(interrupted) (whether an installation of packages broke off),
+    C(addresses) (the machine's own), C(foreign) (those of I(addresses) that it lacks), C(unresolved) (those
+    of I(names) that it cannot look up).
   returned: always
   type: dict
 """
@@ -115,6 +128,43 @@ def disk_free_mb() -> int:
     return min(shutil.disk_usage(place).free for place in ("/var/lib", "/opt") if Path(place).is_dir()) >> 20
 
 
+def interrupted(module: AnsibleModule) -> bool:
+    """Say whether dpkg was killed amid its work, so that apt refuses to go on (or works just now)."""
+    if any(Path("/var/lib/dpkg/updates").glob("[0-9]*")):
+        return True
+    states = module.run_command(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}\n"])[1]
+    return re.search(r"^.[UFHW]", states, re.MULTILINE) is not None
+
+
+def foreign(addresses: list[str]) -> list[str]:
+    """Return those of the IPv4 addresses that are not this machine's."""
+    found = []
+    for address in addresses:
+        try:
+            socket.inet_pton(socket.AF_INET, address)
+        except OSError:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, 0))
+            except OSError:
+                found.append(address)
+    return found
+
+
+def unresolved(names: list[str]) -> list[str]:
+    """Return those of the names that cannot be looked up."""
+    return [name for name in names if not _is_known(name)]
+
+
+def _is_known(name: str) -> bool:
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return False
+    return True
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text()
@@ -127,6 +177,8 @@ def main() -> None:
     options = {
         "settings": {"type": "dict", "default": {}},
         "paths": {"type": "list", "elements": "path", "default": []},
+        "addresses": {"type": "list", "elements": "str", "default": []},
+        "names": {"type": "list", "elements": "str", "default": []},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     installed = packages(module)
@@ -142,6 +194,10 @@ def main() -> None:
         "disk_free_mb": disk_free_mb(),
         "present": [path for path in module.params["paths"] if Path(path).exists()],
         "stale": stale(module, module.params["settings"]),
+        "interrupted": interrupted(module),
+        "addresses": module.run_command(["hostname", "--all-ip-addresses"])[1].split(),
+        "foreign": foreign(module.params["addresses"]),
+        "unresolved": unresolved(module.params["names"]),
         "avx": os.uname().machine != "x86_64" or " avx " in _read(Path("/proc/cpuinfo")),
     }
     module.exit_json(changed=False, ansible_facts={"node": facts})
