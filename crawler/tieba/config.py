@@ -7,6 +7,7 @@ Without the default file the defaults below hold.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import json
 import os
 import re
@@ -62,6 +63,8 @@ class Config:
     max_attempts: int = 6
     retry_delay: float = 1.0
     egress: str = field(default_factory=socket.gethostname)
+    addresses: tuple[str, ...] = ()  # of this machine; its processes go out by them in turn
+    process: int = 1  # which of this machine's processes this is
     threads_rate: float = 2.0
     posts_rate: float = 2.0
     comments_rate: float = 5.0
@@ -82,9 +85,17 @@ class Config:
         rates = {"threads": self.threads_rate, "posts": self.posts_rate, "comments": self.comments_rate}
         return {endpoint: (rate, self.burst) for endpoint, rate in rates.items()}
 
+    @property
+    def bind_address(self) -> str | None:
+        """The address that this process goes out by; None where the system chooses."""
+        return self.addresses[(self.process - 1) % len(self.addresses)] if self.addresses else None
+
 
 def load(environ: Mapping[str, str] | None = None) -> Config:
-    """Read the configuration; raises ConfigError that names file or variable, key and value."""
+    """Read the configuration; raises ConfigError that names file or variable, key and value.
+
+    Where `addresses` are given, each is an `egress` of its own.
+    """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     named = environ.get("TIEBA_CONFIG")
@@ -96,7 +107,8 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         variable = f"TIEBA_{key.upper()}"
         if variable in environ:
             values[key] = _checked(key, _from_text(key, environ[variable]), f"environment {variable}")
-    return Config(**values)
+    config = Config(**values)
+    return dataclasses.replace(config, egress=config.bind_address or config.egress)
 
 
 _KEYS = {item.name: str(item.type) for item in dataclasses.fields(Config)}
@@ -195,6 +207,9 @@ def _problem(key: str, value: Any) -> str | None:
     elif key == "storage":
         if not value or len(set(value)) < len(value) or not set(value) <= set(STORES):
             return f"one or several of {', '.join(STORES)}"
+    elif key == "addresses":
+        if len(set(value)) < len(value) or not all(map(_is_ipv4, value)):
+            return "IPv4 addresses, each once"
     elif key == "pictures_store" and "://" in value:
         if not re.fullmatch(r"s3://[^/]+(/.*)?", value):
             return "a folder, or a bucket like s3://bucket/folder"
@@ -206,6 +221,14 @@ def _problem(key: str, value: Any) -> str | None:
     elif isinstance(value, str) and not value.strip():
         return "a text that is not empty"
     return None
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(key: str, value: Any) -> str:

@@ -38,6 +38,7 @@ SCRAPER_SLOT_MAX_ACTIVE_SIZE = (
     1_000_000  # bytes of answers that wait for the store before downloads wait, too
 )
 DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, by the frontier
+DOWNLOAD_BIND_ADDRESS = TIEBA_CONFIG.bind_address
 DOWNLOAD_TIMEOUT = TIEBA_CONFIG.download_timeout
 DOWNLOAD_MAXSIZE = MOST_BYTES
 

@@ -25,6 +25,15 @@ def test_file_and_environment_over_it(load):
     assert load(TIEBA_STORAGE="mongodb, mysql").storage == ("mongodb", "mysql")
 
 
+def test_processes_take_the_machines_addresses_in_turn(load):
+    values = {"egress": "office", "addresses": ["10.0.0.5", "10.0.0.6"]}
+    found = [load(values, TIEBA_PROCESS=str(number)) for number in (1, 2, 3)]
+    assert [each.bind_address for each in found] == ["10.0.0.5", "10.0.0.6", "10.0.0.5"]
+    assert [each.egress for each in found] == ["10.0.0.5", "10.0.0.6", "10.0.0.5"]
+    alone = load({"egress": "office"}, TIEBA_PROCESS="2")
+    assert (alone.bind_address, alone.egress) == (None, "office")
+
+
 def test_defaults_without_a_file(monkeypatch, tmp_path):
     monkeypatch.setattr(config, "DEFAULT_PATH", tmp_path / "none.json")
     assert config.load({}) == config.Config()
@@ -57,6 +66,8 @@ def test_defaults_without_a_file(monkeypatch, tmp_path):
         ({"source": "html"}, "source must be one of api, web"),
         ({"api_format": "xml"}, "api_format must be one of json, protobuf"),
         ({"log_level": "LOUD"}, "log_level must be one of DEBUG"),
+        ({"addresses": ["eth0"]}, "addresses must be IPv4 addresses, each once, not ['eth0']"),
+        ({"addresses": ["10.0.0.5"] * 2}, "addresses must be IPv4 addresses, each once"),
         ({"egress": " "}, "egress must be a text that is not empty"),
         ([], "must hold one JSON object"),
     ],
