@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +51,9 @@ def store_problem(error: StoreError) -> Unusable:
 
 
 async def check_servers(config: Config) -> None:
-    """Raise Unusable unless Redis, the store and the folder of pictures can be used."""
+    """Raise Unusable unless Redis, the store, the outgoing address and the folder of pictures can be used."""
+    if config.bind_address:
+        _check_address(config.bind_address)
     if config.pictures and "://" not in config.pictures_store:
         _check_folder("pictures_store", Path(config.pictures_store))
     elif config.pictures and find_spec("botocore") is None:
@@ -95,6 +98,14 @@ async def check_redis(config: Config) -> None:
             await client.llen(f"{config.job}:start_urls")
         except ERRORS as error:
             raise redis_problem(error, config) from None
+
+
+def _check_address(address: str) -> None:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise Unusable(f"addresses: {address}: {error.strerror}; this machine needs it") from None
 
 
 def _check_folder(key: str, folder: Path) -> None:
