@@ -41,8 +41,8 @@ def machine(name, *, node=None, facts=None, **variables):
         "memtotal_mb": 2000,
         "processor_nproc": 2,
         "hostname": name,
-        "machine_id": f"id of {name}",
         "node": {
+            "machine_id": f"id of {name}",
             "disk_free_mb": 9000,
             "release": "",
             "listeners": {"22": "ssh.service"},

@@ -250,9 +250,8 @@ def _name_errors(hostvars: Mapping[str, Any]) -> Iterator[str]:
         other = first.setdefault(name, host)
         if other == host:
             continue
-        if (number := facts.get("machine_id")) and number == hostvars[other]["ansible_facts"].get(
-            "machine_id"
-        ):
+        number = facts["node"]["machine_id"]
+        if number and number == hostvars[other]["ansible_facts"]["node"]["machine_id"]:
             yield (
                 f"{host} is the machine that {other} is (hostname {name}, the same /etc/machine-id): "
                 "name each machine once; a copy of a machine needs a hostname and a machine-id of its own"

@@ -58,9 +58,9 @@ ansible_facts:
     C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned) (those that came with a
     deployment), C(apt_usable), C(listeners), C(releases), C(release), C(used) (releases that units name),
     C(disk_free_mb), C(present) (those of I(paths) that exist), C(stale) (units that run with older settings
-    than their files hold), C(avx), C(interrupted) (whether an installation of packages broke off),
-    C(addresses) (the machine's own), C(foreign) (those of I(addresses) that it lacks), C(unresolved) (those
-    of I(names) that it cannot look up).
+    than their files hold), C(avx), C(machine_id), C(interrupted) (whether an installation of packages broke
+    off), C(addresses) (the machine's own), C(foreign) (those of I(addresses) that it lacks), C(unresolved)
+    (those of I(names) that it cannot look up).
   returned: always
   type: dict
 """
@@ -194,6 +194,7 @@ def main() -> None:
         "disk_free_mb": disk_free_mb(),
         "present": [path for path in module.params["paths"] if Path(path).exists()],
         "stale": stale(module, module.params["settings"]),
+        "machine_id": _read(Path("/etc/machine-id")).strip(),
         "interrupted": interrupted(module),
         "addresses": module.run_command(["hostname", "--all-ip-addresses"])[1].split(),
         "foreign": foreign(module.params["addresses"]),
