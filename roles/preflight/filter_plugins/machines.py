@@ -104,7 +104,9 @@ def machine_errors(
         variables = hostvars[host]
         failure = _failure(variables)
         if failure is not None:
-            errors.append(_failure_error(host, variables, failure))
+            # Without its master there is no cluster.
+            spare = host not in groups.get("master", [])
+            errors.append(_failure_error(host, variables, failure, is_spare=spare))
             away.add(_address(variables, host))
         elif system_errors := list(_system_errors(host, variables["ansible_facts"], needs)):
             errors += system_errors
@@ -148,7 +150,7 @@ def _failure(variables: Mapping[str, Any]) -> str | None:
     return str(gathered.get("msg", "no answer")) if gathered.get("unreachable") else None
 
 
-def _failure_error(host: str, variables: Mapping[str, Any], message: str) -> str:
+def _failure_error(host: str, variables: Mapping[str, Any], message: str, *, is_spare: bool) -> str:
     words = {
         "address": variables.get("ansible_host", host),
         "port": variables.get("ansible_port", 22),
@@ -163,7 +165,10 @@ def _failure_error(host: str, variables: Mapping[str, Any], message: str) -> str
             said = found.groupdict()
             said["file"] = said.get("file") or said.get("file2")
             error = f"{meaning}; {way}".format(**words, **said)
-            return f"{host} {error}{through if 'place' in meaning else ''}"
+            leave = (
+                f", or leave it out: --limit 'all:!{host}'" if "not answer" in meaning and is_spare else ""
+            )
+            return f"{host} {error}{leave}{through if 'place' in meaning else ''}"
     reason = message.strip().rpartition("reached over ssh: ")[2].removeprefix("Task failed: ")
     lines = [line.strip() for line in reason.splitlines() if line.strip() and not line.startswith(">>>")]
     return f"{host} cannot be looked at as {words['user']} at {words['place']}: {' '.join(lines)}{through}"
