@@ -50,11 +50,17 @@ class Download:
 
 
 class Downloader:
-    """At most `threads` downloads at once, each within `timeout` seconds from its first byte to its last."""
+    """At most `threads` downloads at once, each within `timeout` seconds from its first byte to its last.
 
-    def __init__(self, threads: int, timeout: float, user_agent: str) -> None:
+    They go out by `bind_address`, an address of this machine; None: by that which the system chooses.
+    """
+
+    def __init__(
+        self, threads: int, timeout: float, user_agent: str, bind_address: str | None = None
+    ) -> None:
         self._most_threads = threads
         self._timeout = timeout
+        self._source = (bind_address, 0) if bind_address else None  # with any port
         self._headers = {"User-Agent": user_agent, **_HEADERS}
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads = 0
@@ -88,7 +94,7 @@ class Downloader:
             self._tasks.put(None)
 
     def _work(self) -> None:
-        connections = _Connections(self._timeout)
+        connections = _Connections(self._timeout, self._source)
         while (task := self._tasks.get()) is not None:
             try:
                 task.succeed(_fetch(task, connections, self._headers))
@@ -157,17 +163,17 @@ class _Task:
 class _Connection:
     """A connection to a site, through a proxy where the environment says so."""
 
-    def __init__(self, scheme: str, host: str, timeout: float) -> None:
+    def __init__(self, scheme: str, host: str, timeout: float, source: tuple[str, int] | None) -> None:
         self.site = scheme, host
         self.headers: dict[str, str] = {}  # for the proxy
         self.wants_whole_urls = False
         make: type[HTTPConnection] = HTTPSConnection if scheme == "https" else HTTPConnection
         proxy = getproxies().get(scheme)
         if not proxy or proxy_bypass(host):
-            self.http = make(host, timeout=timeout)
+            self.http = make(host, timeout=timeout, source_address=source)
             return
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        self.http = make(parts.hostname or "", parts.port, timeout=timeout)
+        self.http = make(parts.hostname or "", parts.port, timeout=timeout, source_address=source)
         login = {}
         if parts.username is not None:
             words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -190,8 +196,9 @@ class _Connection:
 class _Connections:
     """The connections of one thread: the one that it has used last."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, source: tuple[str, int] | None) -> None:
         self._timeout = timeout
+        self._source = source
         self._last: _Connection | None = None
 
     def get(self, scheme: str, host: str) -> tuple[_Connection, bool]:
@@ -200,7 +207,7 @@ class _Connections:
             if self._last.site == (scheme, host) and self._last.is_usable:
                 return self._last, True
             self.drop()
-        self._last = _Connection(scheme, host, self._timeout)
+        self._last = _Connection(scheme, host, self._timeout, self._source)
         return self._last, False
 
     def drop(self) -> None:

@@ -188,6 +188,7 @@ class Crawl:
             config.concurrent_requests + 1,  # one for robots.txt
             config.download_timeout,
             config.user_agent,
+            config.bind_address,
         )
         self._robots = Robots(self._fetch_robots) if config.obey_robots else None
         policy = Policy(
