@@ -524,7 +524,4 @@ class FilterModule:
             "file_errors": file_errors,
             "source_errors": source_errors,
             "bundle_nodes": bundle_nodes,
-            "machine_errors": machine_errors,
-
-
         }
