@@ -83,6 +83,15 @@ def test_what_is_well_is_told_in_one_line_each():
     assert told[-1] == "note   pauses        cluster     posts:default pauses"  # once, not by every machine
 
 
+def test_a_machine_without_crawler_is_not_asked_about_the_crawl():
+    hosts = machines()
+    hosts["site"] = {**hosts["master"], "__health_crawl": {"skipped": True}}
+    assert faults(hosts) == []
+    assert [line for line in lines(hosts) if " site " in line] == [
+        "ok     disk          site        5000 MiB free"
+    ]
+
+
 def test_a_machine_that_is_down_is_a_fault_and_the_others_are_told_of():
     hosts = machines()
     message = "Task failed: Data could not be sent to the remote host reached over ssh: No route"

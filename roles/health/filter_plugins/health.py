@@ -38,6 +38,8 @@ def health_findings(
         reached.append(host)
         findings += _services(host, variables, groups, needs)
         findings += _machine(host, variables, int(needs["disk_mb"]))
+        if variables["__health_crawl"].get("skipped"):
+            continue
         try:
             answers[host] = json.loads(variables["__health_crawl"].get("stdout") or "")
         except ValueError:
