@@ -47,10 +47,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What all checks have found, and how many workers of this machine are heard of."""
+    """What all checks have found, and how many workers of this machine are heard of, if Redis can tell."""
 
     checks: tuple[Check, ...]
-    workers_here: int
+    workers_here: int | None
 
     @property
     def is_well(self) -> bool:
@@ -107,7 +107,7 @@ async def _stores(config: Config) -> list[Check]:
     return checks
 
 
-async def _redis(config: Config, dead_letters: int) -> tuple[list[Check], int]:
+async def _redis(config: Config, dead_letters: int) -> tuple[list[Check], int | None]:
     try:
         await check_redis(config)
         async with aclosing(connect(config.redis_url)) as client:
@@ -118,9 +118,9 @@ async def _redis(config: Config, dead_letters: int) -> tuple[list[Check], int]:
             skew = (asked + time.time()) / 2 - now
             facts = await job.facts()
     except ERRORS as error:
-        return [Check("redis", "FAULT", str(redis_problem(error, config)), is_own=True)], 0
+        return [Check("redis", "FAULT", str(redis_problem(error, config)), is_own=True)], None
     except Unusable as error:
-        return [Check("redis", "FAULT", str(error), is_own=True)], 0
+        return [Check("redis", "FAULT", str(error), is_own=True)], None
     checks = [
         Check("redis", "ok", f"Redis at {place(config.redis_url)} answers and permits", is_own=True),
         _clock(skew),

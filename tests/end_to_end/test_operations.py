@@ -132,7 +132,7 @@ def health(*arguments):
     """Run health.yml; gives the exit status and the lines, as words."""
     ran = playbook("playbooks/health.yml", *arguments)
     assert "Traceback" not in ran.stdout + ran.stderr
-    lines = re.findall(r"^\s+- '?((?:ok|FAULT|note) .*?)'?$", ran.stdout, re.MULTILINE)
+    lines = re.findall(r"^ +((?:ok|FAULT|note) .*)$", ran.stdout, re.MULTILINE)
     assert lines, ran.stdout + ran.stderr
     return ran.returncode, [line.split() for line in lines]
 

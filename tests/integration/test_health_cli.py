@@ -79,6 +79,7 @@ def test_a_redis_that_is_away_is_a_fault_and_the_store_is_checked_all_the_same(h
     status, told = health(TIEBA_REDIS_URL=f"redis://:secret@127.0.0.1:{free_port()}/0")
     assert status == 1
     assert "does not answer" in faults(told)["redis"]
+    assert told["workers_here"] is None
     assert "secret" not in json.dumps(told)
     assert [check["state"] for check in told["checks"] if check["name"] == "store"] == ["ok"]
 

@@ -120,6 +120,7 @@ def test_a_machine_that_is_down_is_a_fault_and_the_others_are_told_of():
             ["0 of the 1 that run are heard of"],
         ),
         ("__health_crawl", "Traceback", ["it crashed"]),
+        ("__health_crawl", json.dumps({"checks": [], "workers_here": None}), []),
     ],
 )
 def test_faults_of_a_slave_are_told(variable, stdout, expected):

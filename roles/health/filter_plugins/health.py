@@ -98,9 +98,9 @@ def _running(
     ]
     try:
         heard = json.loads(variables["__health_crawl"].get("stdout") or "")["workers_here"]
-    except ValueError:  # told elsewhere
-        heard = len(workers)
-    if heard < len(workers):
+    except ValueError:
+        heard = None
+    if heard is not None and heard < len(workers):  # where it is not known, the reason is told elsewhere
         yield (_FAULT, "workers", host, f"{heard} of the {len(workers)} that run are heard of; restart.yml")
     current = variables["ansible_facts"]["node"]["release"]
     found = (re.search(r"/releases/(\w+)/", properties.get("ExecStart", "")) for properties in workers)
