@@ -228,6 +228,30 @@ def test_when_ansible_runs(ruby, arguments, made, inside, expected):
     assert ruby(f"{plan}.then {{ |plan| [plan.last, plan.due?, plan.elsewhere?] }}") == expected
 
 
+@pytest.mark.skipif(not shutil.which("vagrant"), reason="no vagrant; `make test-vms` installs it")
+@pytest.mark.parametrize(
+    ("text", "status", "line"),
+    [
+        ("slaves: {count: 3}", 0, "Vagrantfile validated successfully."),
+        (
+            "slaves: {count: 0}",
+            1,
+            "vagrant/config.local.yml: slaves.count is 0: it must be a whole number from 1 to 100",
+        ),
+    ],
+)
+def test_vagrant_itself_says_so(folder, local, text, status, line):
+    shutil.copy(ROOT / "Vagrantfile", folder)
+    for file in (ROOT / "vagrant").glob("*.*b"):
+        shutil.copy(file, folder / "vagrant")
+    local(text)
+    environment = {**os.environ, "VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    done = subprocess.run(
+        ["vagrant", "validate"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, (done.stdout + done.stderr).strip()) == (status, line)
+
+
 class TestInventory:
     """inventory/vagrant, in a copy of what it needs."""
 
