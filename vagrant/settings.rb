@@ -27,7 +27,7 @@ module Tieba
       "box_version" => :version,
       "master" => { "address" => :address, "cpus" => 1..64, "memory" => LEAST_MEMORY..1_048_576 },
       "slaves" => {
-        "count" => 1..MOST_SLAVES, "first_address" => :address, "cpus" => 1..64, "memory" => LEAST_MEMORY..1_048_576
+        "box" => :own_box, "count" => 1..MOST_SLAVES, "first_address" => :address, "cpus" => 1..64, "memory" => LEAST_MEMORY..1_048_576
       },
       "libvirt_driver" => DRIVERS,
       "variables" => :variables
@@ -67,14 +67,15 @@ module Tieba
       machines.map(&:name)
     end
 
-    # The box for +provider+; other providers get VirtualBox's, whose name is the same everywhere.
-    def box(provider)
-      box = @settings["box"]
+    # The box of the machine +name+ for +provider+; other providers than ours get VirtualBox's.
+    def box(name, provider)
+      box = (@settings["slaves"]["box"] unless name == "master") || @settings["box"]
       box.is_a?(Hash) ? box[provider.to_s] || box[PROVIDERS.first] : box
     end
 
-    def box_version
-      @settings["box_version"]&.to_s
+    # A box of the slaves' own has no version.
+    def box_version(name)
+      @settings["box_version"]&.to_s if name == "master" || !@settings["slaves"]["box"]
     end
 
     def libvirt_driver
@@ -131,6 +132,10 @@ module Tieba
       !value.empty? && value.all? { |provider, name| PROVIDERS.include?(provider) && name.is_a?(String) && !name.empty? }
     end
 
+    def own_box?(value)
+      value.nil? || box?(value)
+    end
+
     def version?(value)
       value.nil? || value.is_a?(String) || value.is_a?(Numeric)
     end
@@ -152,7 +157,8 @@ module Tieba
       when Array then expected.join(" or ")
       else
         {
-          box: "the name of a box, or one for each of #{PROVIDERS.join(', ')}", version: "a version, or null",
+          box: "the name of a box, or one for each of #{PROVIDERS.join(', ')}",
+          own_box: "the name of a box, or null", version: "a version, or null",
           address: "an IPv4 address, such as 192.168.56.10", variables: "a dictionary of Ansible's variables"
         }[expected]
       end

@@ -66,7 +66,7 @@ MACHINES = "settings.machines.to_h { |machine| [machine.name, machine.address] }
             "config.local.yml: slaves.count is 0: it must be a whole number from 1 to",
         ),
         ("slaves: {count: two}", 'slaves.count is "two"'),
-        ("slaves: 3", "slaves is 3: it must be settings with names: count, first_address, cpus, memory"),
+        ("slaves: 3", "slaves is 3: it must be settings with names: box, count, first_address"),
         ("slave: {count: 3}", "slave: there is no such setting; did you mean slaves?"),
         ("slaves: {cuonts: 3}", "slaves.cuonts: there is no such setting; did you mean count?"),
         ("colour: red", "colour: there is no such setting; known are box, box_version, master"),
@@ -104,9 +104,12 @@ def test_a_missing_setting_gets_one_line(folder, ruby):
 
 @needs_ruby
 def test_a_box_for_all_providers_or_for_each(local, ruby):
-    assert ruby("settings.box(:libvirt)") == yaml.safe_load(CONFIG.read_text())["box"]["libvirt"]
+    assert ruby('settings.box("slave1", :libvirt)') == yaml.safe_load(CONFIG.read_text())["box"]["libvirt"]
     local("box: mine")
-    assert ruby("[settings.box(:libvirt), settings.box(:virtualbox)]") == ["mine", "mine"]
+    assert ruby('[settings.box("master", :libvirt), settings.box("slave1", :virtualbox)]') == ["mine", "mine"]
+    local("slaves: {box: baked}\nbox_version: 7")
+    boxes = "%w[master slave1].map { |name| [settings.box(name, :virtualbox), settings.box_version(name)] }"
+    assert ruby(boxes) == [[yaml.safe_load(CONFIG.read_text())["box"]["virtualbox"], "7"], ["baked", None]]
 
 
 @needs_ruby
