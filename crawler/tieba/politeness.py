@@ -144,5 +144,5 @@ def _received(response: Response) -> Received:
 
 def _refusal(target: Target, answer: Answer) -> str:
     if isinstance(target, ForumPage) and answer.outcome is Outcome.REFUSED:
-        return f"forum {target.forum!r} does not exist on this site: {answer.error}"
+        return f"forum {target.forum!r} may not exist on this site: {answer.error}"
     return str(answer.error)
