@@ -79,7 +79,7 @@ class PolitenessMiddleware:
             else:
                 sample = Sample(received, self._cluster.config.source, target)
                 saved = self._samples.save(sample, reason)
-                told = f"{reason}; saved as {saved}" if saved else reason
+                told = f"{reason}; {saved}" if saved else reason
                 self._retry(request, outcome.value, told, answer.retry_after)
         else:
             self._cluster.counts.count(outcome.value, final=True)
