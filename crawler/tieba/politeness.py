@@ -87,7 +87,7 @@ class Politeness:
             else:
                 sample = Sample(received, self._cluster.config.source, target)
                 saved = self._samples.save(sample, reason)
-                told = f"{reason}; saved as {saved}" if saved else reason
+                told = f"{reason}; {saved}" if saved else reason
                 self._retry(hand, outcome.value, told, answer.retry_after)
         else:
             self._cluster.counts.count(outcome.value, final=True)
@@ -163,5 +163,5 @@ async def store(
 
 def _refusal(target: Target | None, answer: Answer) -> str:
     if isinstance(target, ForumPage) and answer.outcome is Outcome.REFUSED:
-        return f"forum {target.forum!r} does not exist on this site: {answer.error}"
+        return f"forum {target.forum!r} may not exist on this site: {answer.error}"
     return str(answer.error)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tieba.pages.sources import Received
 from tieba.pages.targets import target_from_list, target_to_list
@@ -91,6 +91,16 @@ class Sample:
         return head.encode("latin-1", "backslashreplace") + received.body
 
 
+class Saved(NamedTuple):
+    """Where a sample is; `is_other` says that this is one like it."""
+
+    path: Path
+    is_other: bool = False
+
+    def __str__(self) -> str:
+        return f"like {self.path}" if self.is_other else f"saved as {self.path}"
+
+
 def is_sample(data: bytes) -> bool:
     """Tell whether a file's bytes are a sample and not a bare body."""
     return data.startswith(_BEGINNING)
@@ -111,30 +121,34 @@ class Samples:
         self._most_bytes = most_bytes
         self._has_failed = False
 
-    def save(self, sample: Sample, error: str = "") -> Path | None:
-        """Save a sample unless there are enough like it; gives its path, or that of one that is alike.
+    def save(self, sample: Sample, error: str = "") -> Saved | None:
+        """Save a sample, unless one of an earlier attempt or enough like it are there.
 
         `error` says why the answer was not understood. Where nothing can be saved: one warning, and None.
         """
         try:
-            path = self._save(sample, _shape(sample, error))
+            saved = self._save(sample, _shape(sample, error))
         except OSError as problem:
             if not self._has_failed:
                 logger.warning("Samples cannot be saved: %s: %s", self._folder, problem.strerror)
             self._has_failed = True
             return None
         self._has_failed = False
-        return path
+        return saved
 
-    def _save(self, sample: Sample, shape: str) -> Path:
+    def _save(self, sample: Sample, shape: str) -> Saved:
         self._folder.mkdir(parents=True, exist_ok=True)
+        asked = _digest(f"{sample.target or sample.received.url}")
         alike = sorted(self._folder.glob(f"*-{shape}-*{_SUFFIX}"))
+        for path in alike:
+            if f"-{asked}-" in path.name:
+                return Saved(path)
         if len(alike) >= _MOST_ALIKE:
-            return alike[-1]
+            return Saved(alike[-1], is_other=True)
         content = sample.to_bytes()[: self._most_bytes]
         at = sample.received.at or datetime.now(timezone.utc)
         unique = f"{os.getpid()}{time.monotonic_ns() % 1_000_000:06}"
-        path = self._folder / f"{at:%Y%m%dT%H%M%S}-{shape}-{unique}{_SUFFIX}"
+        path = self._folder / f"{at:%Y%m%dT%H%M%S}-{shape}-{asked}-{unique}{_SUFFIX}"
         self._make_room(len(content))
         part = path.with_suffix(_PART)
         try:
@@ -144,7 +158,7 @@ class Samples:
             with suppress(OSError):
                 part.unlink()
             raise
-        return path
+        return Saved(path)
 
     def _make_room(self, size: int) -> None:
         """Remove the oldest until one more of `size` bytes fits; other processes may do the same."""
@@ -168,4 +182,8 @@ def _shape(sample: Sample, error: str) -> str:
     """Give what is equal for answers that are alike: kind of request, status, error without its numbers."""
     kind = type(sample.target).__name__
     told = f"{sample.source} {kind} {sample.received.status} {_VARYING.sub('#', error)}"
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:12]
+    return _digest(told)
+
+
+def _digest(words: str) -> str:
+    return hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:12]

@@ -152,7 +152,7 @@ def forum_target(forum: Any, name: str = "forum") -> ForumPage:
 
 def thread_target(thread: Any, name: str = "thread") -> ThreadPage:
     """Make the target of a thread; raises SeedError that calls it `name`."""
-    thread_id = identifier(thread.strip() if isinstance(thread, str) else thread)
+    thread_id = None if isinstance(thread, float) else identifier(_stripped(thread))
     if thread_id is None:
         raise SeedError(
             f"{name} must be the number of a thread, as in tieba.baidu.com/p/7777, not {thread!r}"
@@ -165,7 +165,7 @@ def _targets(name: str, value: Any, called: str) -> Iterable[Target]:
         return [_target_of_url(str(value), called)]
     if name in {"forums", "threads"}:
         if isinstance(value, str):
-            value = value.split(",")
+            value = re.split("[,，]", value)
         elif not isinstance(value, (list, tuple)):
             value = [value]
         values = value
@@ -187,10 +187,21 @@ def _target_of_url(url: str, name: str) -> Target:
     thread = _THREAD_PATH.fullmatch(parts.path)
     if thread:
         return thread_target(thread.group(1), name)
-    query = parse_qs(parts.query)
-    if parts.path in {"/f", "/f/"} and query.get("kw"):
-        return forum_target(query["kw"][0], name)
+    if parts.path in {"/f", "/f/"}:
+        query = _query(parts.query)
+        if "tab" in query:
+            raise SeedError(f"{name} must not have a tab (for good threads give good), not {url[:80]!r}")
+        if query.get("kw"):
+            return forum_target(query["kw"][0], name)
     raise SeedError(f"{name} must be that of a forum (/f?kw=NAME) or a thread (/p/NUMBER), not {url[:80]!r}")
+
+
+def _query(text: str) -> dict[str, list[str]]:
+    """Understand an address' query: old links are in GBK, which is hardly ever valid UTF-8."""
+    try:
+        return parse_qs(text, errors="strict")
+    except UnicodeDecodeError:
+        return parse_qs(text, encoding="gb18030", errors="replace")
 
 
 def _scope(given: Mapping[str, Any], called: Callable[[str], str]) -> Scope:
@@ -224,10 +235,14 @@ def _pages(value: Any, name: str) -> tuple[int, int | None]:
 
 
 def _number(value: Any, name: str, most: int) -> int:
-    number = identifier(value.strip() if isinstance(value, str) else value)
+    number = identifier(_stripped(value))
     if number is None or isinstance(value, float) or number > most:
         raise SeedError(f"{name} must be an integer from 1 to {most}, not {value!r}")
     return number
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _flag(value: Any, name: str) -> bool:
@@ -256,7 +271,9 @@ def _moment(value: Any, name: str) -> datetime:
         # Python 3.10 reads no Z.
         told = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", str(value).strip()))
         told = told if told.tzinfo else told.replace(tzinfo=BEIJING)
-        return told.astimezone(timezone.utc).replace(microsecond=0)
+        told = told.astimezone(timezone.utc).replace(microsecond=0)
+        told.astimezone(BEIJING)  # as it will be shown
+        return told
     except (ValueError, OverflowError):
         raise SeedError(
             f"{name} must be a day or a moment, e.g. 2026-01-31 or 2026-01-31T18:00, not {value!r}"

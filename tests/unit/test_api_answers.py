@@ -75,6 +75,28 @@ def comment(content):
 
 
 @both_forms
+@pytest.mark.parametrize(
+    ("asked", "outcome", "threads"),
+    [(1, Outcome.OK, 1), (3, Outcome.UNKNOWN, 0), (4, Outcome.OK, 0)],
+    ids=["itself", "another", "past the end"],
+)
+def test_another_page_than_the_one_asked_for(encode, asked, outcome, threads):
+    answer = read(
+        forum_answer({"id": 7, "tid": 7, "title": "题"}), encode, ForumPage("聊天", asked)
+    )  # 1 of 3
+    assert (answer.outcome, len(answer.threads)) == (outcome, threads)
+    if asked > 3:
+        assert not answer.has_next(asked)
+
+
+def test_a_time_that_beijing_cannot_show_is_none():
+    assert post([], time=253_402_271_999).created_at == datetime(
+        9999, 12, 31, 15, 59, 59, tzinfo=timezone.utc
+    )
+    assert post([], time=253_402_272_000).created_at is None
+
+
+@both_forms
 def test_forum_page(encode):
     answer = read(
         forum_answer(

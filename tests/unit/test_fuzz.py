@@ -261,6 +261,8 @@ def test_a_large_body_is_answered_within_seconds(unit):
         (b"<ul id='thread_list'>" + b"<ul><li class='j_thread_list' data-tid='5'>" * 10_000, Outcome.UNKNOWN),
         (b"<div class='l_post' data-pid='1'><div class='j_d_post_content'>" + b"<i>" * 20_000, Outcome.OK),
         (b"<div class='l_post' data-field=\"" + b"'" * (3 << 20) + b'">', Outcome.UNKNOWN),
+        (b"<div class='l_post' a='>' " + b" ".join(b"a%x" % n for n in range(400_000)), Outcome.UNKNOWN),
+        (b"<div class='l_post' a\" " + b"/".join(b"a%x=''" % n for n in range(300_000)), Outcome.UNKNOWN),
         (b"<div class='l_post' data-pid='1'><script>PageData.forum = {" + b"'a':" * 700_000, Outcome.OK),
         (
             "<li class='lzl_single_post' data-field='{spid:5}'><i class='lzl_content_main'>回复".encode()
@@ -268,7 +270,7 @@ def test_a_large_body_is_answered_within_seconds(unit):
             Outcome.OK,
         ),
     ],
-    ids=["floors", "threads", "elements", "quotes", "script", "spaces"],
+    ids=["floors", "threads", "elements", "quotes", "attributes", "values", "script", "spaces"],
 )  # fmt: skip
 def test_what_lies_in_itself_is_answered_within_seconds(body, expected):
     began = time.process_time()

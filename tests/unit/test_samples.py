@@ -1,5 +1,6 @@
 """Samples of answers that were not understood."""
 
+import dataclasses
 import errno
 import os
 import resource
@@ -26,7 +27,7 @@ ANSWER = Sample(
 
 
 def test_a_sample_is_read_as_it_was(tmp_path):
-    path = Samples(tmp_path / "new" / "folder").save(ANSWER, "HTTP 403, page")
+    path = Samples(tmp_path / "new" / "folder").save(ANSWER, "HTTP 403, page").path
     data = path.read_bytes()
     assert is_sample(data)
     assert Sample.from_bytes(data) == ANSWER
@@ -58,11 +59,25 @@ def test_headers_cannot_forge_others_and_hold_no_session():
 
 def test_answers_that_are_alike_are_few_and_the_path_of_one_is_given(tmp_path):
     samples = Samples(tmp_path)
-    paths = {samples.save(ANSWER, f"HTTP 200, page of {size} bytes") for size in range(50)}
+    saved = [
+        samples.save(dataclasses.replace(ANSWER, target=ThreadPage(size)), f"HTTP 200, page of {size} bytes")
+        for size in range(1, 51)
+    ]
+    paths = {one.path for one in saved}
+    assert [one.is_other for one in saved] == [False] * 3 + [True] * 47
     assert len(paths) == len(list(tmp_path.iterdir())) == 3
     other = samples.save(Sample(Received(b""), target=ForumPage("聊天")), "HTTP 200, page")
-    assert other not in paths
+    assert other.path not in paths
+    assert str(other) == f"saved as {other.path}"
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_further_attempts_leave_room_for_other_answers_that_are_alike(tmp_path):
+    samples = Samples(tmp_path)
+    saved = [samples.save(ANSWER, f"HTTP 403, attempt {attempt}") for attempt in range(1, 7)]
+    assert {(one.path, one.is_other) for one in saved} == {(saved[0].path, False)}
+    other = samples.save(dataclasses.replace(ANSWER, target=ThreadPage(7778)), "HTTP 403, attempt 1")
+    assert (other.is_other, len(list(tmp_path.iterdir()))) == (False, 2)
 
 
 @pytest.mark.parametrize(("most", "most_bytes", "left"), [(5, 1_000_000, 5), (100, 10_000, 9)])
@@ -71,14 +86,14 @@ def test_the_oldest_make_room(tmp_path, most, most_bytes, left):
     samples = Samples(tmp_path, most, most_bytes)
     saved = []
     for number in range(20):
-        saved.append(samples.save(Sample(Received(b"x" * 1_000)), "abcdefghijklmnopqrst"[number]))
+        saved.append(samples.save(Sample(Received(b"x" * 1_000)), "abcdefghijklmnopqrst"[number]).path)
         os.utime(saved[-1], (number, number))
     assert sorted(tmp_path.glob("*.http")) == sorted(saved[-left:])
     assert (tmp_path / "mine.txt").exists()
 
 
 def test_a_body_beyond_the_bound_is_cut(tmp_path):
-    path = Samples(tmp_path, most_bytes=1_000).save(Sample(Received(b"x" * 40_000)))
+    path = Samples(tmp_path, most_bytes=1_000).save(Sample(Received(b"x" * 40_000))).path
     assert path.stat().st_size == 1_000
 
 

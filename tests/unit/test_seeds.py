@@ -28,6 +28,7 @@ JANUARY = datetime(2025, 12, 31, 16, tzinfo=timezone.utc)  # its beginning in Be
         ("聊天", Seed(CHAT)),
         ("2048", Seed(ForumPage("2048"))),
         ("https://tieba.baidu.com/f?kw=%E8%81%8A%E5%A4%A9&ie=utf-8", Seed(CHAT)),
+        ("https://tieba.baidu.com/f?kw=%C1%C4%CC%EC", Seed(CHAT)),  # in GBK, as links were
         ("tieba.baidu.com/p/7777", Seed(ThreadPage(7777))),
     ],
 )
@@ -55,6 +56,9 @@ def test_seeds(text, seed):
         ('{"forum": "聊天", "since": "yesterday"}', "since must be a day or a moment"),
         ('{"forum": "聊天", "since": "2026-02-01", "until": "2026-01-01"}', "must be before"),
         ('{"forum": "聊天", "max_requests": 0}', "max_requests must be an integer from 1"),
+        ('{"forum": "聊天", "until": "9999-12-31T23:00+00:00"}', "until must be a day or a moment"),
+        ('{"thread": 1.5}', "thread must be the number of a thread, as in tieba.baidu.com/p/7777, not 1.5"),
+        ("https://tieba.baidu.com/f?kw=x&tab=good", "for good threads give good"),
         ('{"thread": "x"}', "thread must be the number of a thread"),
         ('{"forum": "聊天"', "not valid JSON"),
         ("[1]", "one JSON object or a text, not a list"),
@@ -73,7 +77,7 @@ def test_errors_name_the_key_and_the_value(text, told):
 
 
 def test_several_at_once():
-    assert make_seeds({"forums": "聊天, 读书", "threads": "1,2", "comments": "false"}) == [
+    assert make_seeds({"forums": "聊天， 读书", "threads": "1,2", "comments": "false"}) == [
         *(Seed(ForumPage(name), Scope(comments=False)) for name in ("聊天", "读书")),
         *(Seed(ThreadPage(thread_id), Scope(comments=False)) for thread_id in (1, 2)),
     ]

@@ -197,6 +197,35 @@ def test_a_list_without_threads_is_the_end_only_where_it_says_so(number, pager, 
     assert (answer.outcome, answer.threads) == (expected, ())
 
 
+@pytest.mark.parametrize("in_comment", [False, True])
+@pytest.mark.parametrize("end", ["<!-- ad -->", "<!-- --\\>"], ids=["comment ends", "comment does not end"])
+def test_a_list_that_ends_amid_its_threads_is_no_forum_of_one_page(in_comment, end):
+    body = page(entry(8), end + entry(9), in_comment=in_comment)
+    answer = read(body, ForumPage("甲", 2))
+    assert (answer.outcome, len(answer.threads)) in {(Outcome.UNKNOWN, 0), (Outcome.OK, 2)}
+
+
+@pytest.mark.parametrize("in_comment", [False, True])
+@pytest.mark.parametrize("words", ["xpath j_p_postlist 求助", 'id="j_p_postlist"', "#thread_list"])
+def test_words_do_not_make_a_list_another_page(words, in_comment):
+    named = entry(8).replace("题 8", escape(words)).replace(">题<", f">{words}<")
+    answer = read(page(named, entry(9), in_comment=in_comment), ForumPage("甲", 2))
+    assert [thread.thread_id for thread in answer.threads] == [8, 9]
+    assert words in answer.threads[0].title
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome", "threads"),
+    [(2, Outcome.OK, 1), (116, Outcome.UNKNOWN, 0), (1, Outcome.UNKNOWN, 0), (117, Outcome.OK, 0)],
+    ids=["itself", "later", "earlier", "past the end"],
+)
+def test_another_page_than_the_one_asked_for(asked, outcome, threads):
+    answer = read(page(entry(8)), ForumPage("甲", asked))  # says that it is page 2 of 116
+    assert (answer.outcome, len(answer.threads)) == (outcome, threads)
+    if asked > 116:
+        assert not answer.has_next(asked)
+
+
 def test_pages_in_gbk_and_with_stray_bytes():
     body = page(entry(8))
     gbk = read(body.decode().replace("😀", "").encode("gbk"))

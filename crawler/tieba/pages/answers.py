@@ -74,6 +74,25 @@ class Answer:
         last = self.page.last if self.page and self.page.last else number
         return (self.has_more or last > number) and (self.has_content or number <= 1 or number < last)
 
+    def as_page(self, number: int) -> Answer:
+        """Give what this answer is to a request for page `number` of what it is about.
+
+        Sites answer a request beyond their last page with that page, and one beyond their depth with the
+        first: there is no such page then. Another page than the one asked for, which there is, is unknown.
+        """
+        shown, last = (self.page.number, self.page.last) if self.page else (None, None)
+        if self.outcome is not Outcome.OK or shown is None or shown == number:
+            return self
+        if max(shown, last or 0) < number:
+            return Answer(
+                outcome=Outcome.OK,
+                kind=self.kind,
+                forum=self.forum,
+                thread=self.thread,
+                page=Page(number, last),
+            )
+        return Answer(outcome=Outcome.UNKNOWN, error=f"page {shown} in answer to a request for page {number}")
+
     def records(self) -> list[Record]:
         """Everything there is to store."""
         single = [record for record in (self.forum, self.thread) if record is not None]

@@ -15,7 +15,7 @@ BEIJING = timezone(timedelta(hours=8))  # the time that the site shows
 PROMOTION_ID = 1  # of the "thread" by which a forum looks for moderators
 
 _LARGEST_ID = 2**63 - 1  # of BSON's and Redis' integers
-_LARGEST_TIME = 253_402_300_799  # the last second of the year 9999
+_LARGEST_TIME = 253_402_271_999  # the last second of the year 9999 in Beijing
 _THREAD_ADDRESS = re.compile(r"/p/(\d{1,19})(?!\d)")
 
 

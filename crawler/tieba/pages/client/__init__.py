@@ -51,7 +51,8 @@ class ClientApi:
         other = f"of kind {kind}" if target and kind != kind_of(target) else other_subject(payload, target)
         if other:
             return Answer(outcome=Outcome.UNKNOWN, error=f"answer {other} to a request for {target}")
-        return read_records(kind, payload, target)
+        answer = read_records(kind, payload, target)
+        return answer.as_page(target.page) if target else answer
 
 
 def _decode(body: bytes, target: Target | None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -23,9 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["WebPages", "keep_freed_memory"]
 
 # Several times what the largest known page has. What has more is not read: HTML parsers take time that grows
-# with the square of the depth of nesting, and no store takes a text of that size.
+# with the square of the depth of nesting and of a tag's attributes, and no store takes a text of that size.
 _LARGEST = 4 << 20  # bytes
 _MOST_TAGS = 30_000
+_MOST_ATTRIBUTES = 10_000  # of one tag
+_LARGE = 600_000  # bytes; smaller pages cannot have enough attributes to matter
+# As HTML's tokenizer takes them, https://html.spec.whatwg.org/multipage/parsing.html#tokenization
+_ATTRIBUTE = rb"""=?[^\s/>=]+(?:\s*=\s*(?:"[^"]*"?|'[^']*'?|[^\s>"'][^\s>]*|))?"""
+_TAG = re.compile(rb"<[a-zA-Z][^\s/>]*((?:[\s/]+|" + _ATTRIBUTE + rb")*)")
+_ATTRIBUTES = re.compile(_ATTRIBUTE)
 _ENTRIES = ".l_post, .j_thread_list, .lzl_single_post"
 _MOST_ENTRIES = 500  # they can lie in one another, too
 
@@ -66,8 +73,7 @@ class WebPages:
         is cut off, is unknown. So is what begins as a page and is cut off, where its address is known.
         """
         body = received.body
-        if len(body) > _LARGEST or (tags := body.count(b"<")) > _MOST_TAGS:
-            size = f"{len(body)} bytes" if len(body) > _LARGEST else f"{tags} tags"
+        if size := _excess(body):
             return _unknown(f"HTTP {received.status}, {size}: more than any page of the site has")
         body = markup.as_utf8(body)
         received = dataclasses.replace(received, body=body)
@@ -86,7 +92,9 @@ class WebPages:
         if target is None or answer.outcome is not Outcome.OK:
             return answer
         other = _other(answer, target, is_json=payload is not None)
-        return _unknown(f"answer {other} to a request for {target}") if other else answer
+        if other:
+            return _unknown(f"answer {other} to a request for {target}")
+        return answer.as_page(target.page)
 
 
 def keep_freed_memory() -> None:
@@ -96,6 +104,20 @@ def keep_freed_memory() -> None:
     block of this size was freed, it keeps as much (mallopt(3), M_MMAP_THRESHOLD).
     """
     bytes(_KEPT)
+
+
+def _excess(body: bytes) -> str:
+    """Say what a body has too much of to be read; '' where it can be."""
+    if len(body) > _LARGEST:
+        return f"{len(body)} bytes"
+    if (tags := body.count(b"<")) > _MOST_TAGS:
+        return f"{tags} tags"
+    if len(body) > _LARGE:
+        for tag in _TAG.finditer(body):
+            attributes = tag[1]
+            if len(attributes) > _MOST_ATTRIBUTES and len(_ATTRIBUTES.findall(attributes)) > _MOST_ATTRIBUTES:
+                return f"over {_MOST_ATTRIBUTES} attributes"
+    return ""
 
 
 def _call(endpoint: str, path: str, fields: dict[str, str | int]) -> Call:
@@ -111,8 +133,12 @@ def _read_page(received: Received, target: Target | None) -> Answer | None:
     body, url = received.body, received.url
     number, thread_id = _number(target, url), _thread_id(target, url)
     is_cut_off = markup.is_cut_off(body) and (target is not None or (bool(url) and markup.begins_page(body)))
-    page = None if thread.LIST_ID in body else forum.find_list(body)
+    names_floors = thread.LIST_ID in body  # maybe in words that somebody wrote
+    page = None if names_floors else forum.find_list(body)
     tree = page or LexborHTMLParser(body)
+    if names_floors and tree.css_first(thread.LIST) is None:
+        page = forum.find_list(body)
+        tree = page or tree
     if len(tree.css(_ENTRIES)) > _MOST_ENTRIES:
         return _unknown("more floors, threads or comments than any page of the site has")
     if page is not None:
@@ -121,6 +147,8 @@ def _read_page(received: Received, target: Target | None) -> Answer | None:
         answer = forum.read_forum(page, body, number, received.at)
         if not answer.forum and not answer.threads:
             return _unknown("page of no forum")
+        if target is not None and forum.lacks_foot(page):
+            return _unknown(f"forum page cut off after {len(answer.threads)} threads")
         lacks_threads = forum.lacks_threads(page, answer, number, is_good=_is_good(url))
         return _unknown("forum page without threads") if lacks_threads else answer
     if tree.css_first(thread.LIST) is not None:

@@ -75,6 +75,11 @@ def lacks_threads(page: LexborHTMLParser, answer: Answer, number: int | None, *,
     return answer.has_more or (number == 1 and (has_pager or bool(claimed)))
 
 
+def lacks_foot(page: LexborHTMLParser) -> bool:
+    """Tell whether the list ends without what follows it on all pages: totals, or links to other pages."""
+    return page.css_first(".th_footer_l, #frs_list_pager") is None
+
+
 def read_forum(page: LexborHTMLParser, body: bytes, number: int | None, at: datetime | None) -> Answer:
     """Read a forum page; `page` is what `find_list` found in `body`.
 
