@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _RESULTS = Path(__file__).parent / "results" / "engines.json"
 _BIN = Path(sys.executable).parent
 _FORUM = "聊天"
-_PAGES, _QUICK_PAGES = 40, 4  # of 50 threads
+_PAGES, _QUICK_PAGES = 15, 4  # of 50 threads
 _ROUNDS, _QUICK_ROUNDS = 3, 1
 _SECONDS = 600
 _COMMANDS = {"scrapy": ["scrapy", "crawl", "tieba"], "urllib": ["tieba", "worker"]}

@@ -11,7 +11,15 @@ SECONDS = 400
 
 
 def test_a_crawl_under_every_kind_of_fault_loses_and_doubles_nothing():
-    words = ["make", "chaos", "STORAGE=mongodb,mysql,jsonl", "SEED=1", f"FAULTS={len(KINDS)}", "LEASE=5"]
+    words = [
+        "make",
+        "chaos",
+        "STORAGE=mongodb,mysql,jsonl",
+        "ENGINE=scrapy,urllib",
+        "SEED=1",
+        f"FAULTS={len(KINDS)}",
+        "LEASE=5",
+    ]
     words.append(f"CLUSTER={CLUSTER}")
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -33,8 +33,9 @@ def test_up_crawls_everything_from_nothing():
     image.ensure(print)
     docker("network", "create", f"--label=tieba.cluster={CLUSTER}", CLUSTER)
     options = ["--hostname=slave1", f"--network={CLUSTER}", f"--label=tieba.cluster={CLUSTER}"]
+    options.append('--label=tieba.settings={"engine": "scrapy,urllib"}')
     docker("create", f"--name={CLUSTER}-slave1", *options, image.TAG)
-    done = make("up", PAGES=2, SLAVES=1)
+    done = make("up", PAGES=2, SLAVES=1, ENGINE="scrapy,urllib")  # the second slave comes with make scale
     assert done.returncode == 0, done.stdout + done.stderr
     assert COMPLETE in done.stdout
     assert docker_names("container", "Names") == {

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import ssl
 import threading
 import time
 from http.client import HTTPException
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.integration.conftest import certificates
 from tieba.bodies import MOST_BYTES, BodyError
 from tieba.downloading import FAILURES, Download, Downloader
 
@@ -169,6 +171,23 @@ async def test_a_wait_that_is_cancelled_ends_the_download(site, downloader):
     for _ in range(4):  # also by the thread that was busy with it
         await downloader.fetch(Download(f"{site.url}/"))
     assert time.monotonic() - started < TIMEOUT
+
+
+async def test_https_is_checked_and_can_be_ended(site, downloader, tmp_path, monkeypatch):
+    authority = certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+    url = site.url.replace("http:", "https:")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await downloader.fetch(Download(f"{url}/"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    for _ in range(2):
+        assert (await downloader.fetch(Download(f"{url}/chunks"))).body == b"hello"
+    with pytest.raises(TimeoutError):
+        await downloader.fetch(Download(f"{url}/trickle"))
+    assert (await downloader.fetch(Download(f"{url}/"))).body == b"hello"
+    assert len({port for path, port, *_ in site.seen if path == "/chunks"}) == 1
 
 
 async def test_a_proxy_of_the_environment_is_used(site, downloader, monkeypatch):
