@@ -44,7 +44,7 @@ def machines():
     units["slave2"] = units["slave1"]
     return {
         host: {
-            "__preflight_setup": {"changed": False},
+            "__preflight_facts": {"changed": False},
             "ansible_facts": {
                 "node": {
                     "disk_free_mb": 5000,
@@ -95,7 +95,7 @@ def test_a_machine_without_crawler_is_not_asked_about_the_crawl():
 def test_a_machine_that_is_down_is_a_fault_and_the_others_are_told_of():
     hosts = machines()
     message = "Task failed: Data could not be sent to the remote host reached over ssh: No route"
-    hosts["slave2"] = {"__preflight_setup": {"unreachable": True, "msg": message}}
+    hosts["slave2"] = {"__preflight_facts": {"unreachable": True, "msg": message}}
     assert faults(hosts) == ["machine       slave2      does not answer: No route"]
     assert any(line.startswith("ok     services      slave1") for line in lines(hosts))
 

@@ -54,11 +54,11 @@ def machine(name, *, node=None, facts=None, **variables):
         },
         **(facts or {}),
     }
-    return {"__preflight_setup": {"msg": ""}, "ansible_facts": facts, "ansible_user": "me", **variables}
+    return {"__preflight_facts": {"msg": ""}, "ansible_facts": facts, "ansible_user": "me", **variables}
 
 
 def failed(message, *, unreachable=True, **variables):
-    told = {"__preflight_setup": {"unreachable": True, "msg": message}}
+    told = {"__preflight_facts": {"unreachable": True, "msg": message}}
     return {**(told if unreachable else {"__preflight_failure": message}), "ansible_user": "me", **variables}
 
 

@@ -30,7 +30,7 @@ def health_findings(
     reached = []
     for host in hosts:
         variables = hostvars[host]
-        gathered = variables["__preflight_setup"]
+        gathered = variables["__preflight_facts"]
         if gathered.get("unreachable"):
             reason = str(gathered.get("msg", "no answer")).strip().rpartition("reached over ssh: ")[2]
             findings.append((_FAULT, "machine", host, f"does not answer: {reason.splitlines()[-1]}"))

@@ -146,7 +146,7 @@ def _failure(variables: Mapping[str, Any]) -> str | None:
     """Return what went wrong while the machine was looked at; None where nothing did."""
     if "__preflight_failure" in variables:
         return str(variables["__preflight_failure"])
-    gathered = variables["__preflight_setup"]
+    gathered = variables["__preflight_facts"]
     return str(gathered.get("msg", "no answer")) if gathered.get("unreachable") else None
 
 

@@ -1,34 +1,51 @@
 #!/usr/bin/python3
-"""Tell in one round trip what `setup` does not, and what would otherwise cost a task each."""
+"""Tell in one round trip all that roles ask about a machine, where `setup` and tasks take one each."""
 
 from __future__ import annotations
 
 import calendar
+import grp
+import hashlib
 import os
+import platform
+import pwd
 import re
+import shlex
 import shutil
 import socket
+import stat
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DOCUMENTATION = r"""
 module: node_facts
 short_description: Facts of a machine of the cluster
 description:
-  - Returns C(ansible_facts.node) with the installed packages, who listens on which TCP port, which
-    releases of the distribution are installed and which one is current, free disk space, whether the
-    processor has AVX, which addresses the machine has and which names it can look up.
+  - Returns those of the facts of M(ansible.builtin.setup) that the roles use, under their names there, and
+    C(ansible_facts.node) with the installed packages, who listens on which TCP port, which releases of the
+    distribution are installed and which one is current, free disk space, whether the processor has AVX,
+    which addresses the machine has and which names it can look up, and what there is of the paths, units and
+    users that are asked for.
   - Changes nothing; needs root to see the owners of the ports.
 options:
   settings:
     description: Unit (a template without its instance) -> the files that it reads when it starts.
     type: dict
     default: {}
+  units:
+    description: Further units of interest; C(name@*.service) means all instances.
+    type: list
+    elements: str
+    default: []
   paths:
-    description: Paths whose existence is of interest.
+    description: Files, folders and links of interest.
     type: list
     elements: path
     default: []
@@ -39,6 +56,15 @@ options:
     default: []
   names:
     description: Names that the machine should be able to look up.
+    type: list
+    elements: str
+    default: []
+  lines:
+    description: File -> regular expressions of lines that may be in it.
+    type: dict
+    default: {}
+  users:
+    description: Users of interest, and their groups of the same name.
     type: list
     elements: str
     default: []
@@ -55,12 +81,17 @@ EXAMPLES = r"""
 RETURN = r"""
 ansible_facts:
   description:
-    C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned) (those that came with a
-    deployment), C(apt_usable), C(listeners), C(releases), C(release), C(used) (releases that units name),
-    C(disk_free_mb), C(present) (those of I(paths) that exist), C(stale) (units that run with older settings
-    than their files hold), C(avx), C(machine_id), C(interrupted) (whether an installation of packages broke
-    off), C(addresses) (the machine's own), C(foreign) (those of I(addresses) that it lacks), C(unresolved)
-    (those of I(names) that it cannot look up).
+    Facts of C(setup), and C(node), a dictionary with C(platform) (python and machine), C(packages), C(owned)
+    (those that came with a deployment), C(apt_usable), C(listeners), C(releases), C(release), C(used)
+    (releases that units name), C(disk_free_mb), C(avx), C(lines) (file -> those of its expressions that
+    match a line), C(members) (group -> its members), C(stale) (units that run with older settings than their
+    files hold), C(machine_id), C(interrupted) (whether an installation of packages broke off), C(addresses)
+    (the machine's own), C(foreign) (those of I(addresses) that it lacks), C(unresolved) (those of I(names)
+    that it cannot look up), and C(present).
+    The last one says of each path, unit and user that exists how it is, in one text, so that a role can
+    compare it with what it wants - C(root:tieba 0640 SHA1) for a file, C(root:root 0755 folder),
+    C(-> target) for a link, C(active enabled) for a unit (C(stale) in place of C(active) where it is),
+    C(HOME SHELL) for the user C(user NAME).
   returned: always
   type: dict
 """
@@ -68,22 +99,24 @@ ansible_facts:
 RELEASES = Path("/opt/tieba/releases")
 LISTS = Path("/var/lib/apt/lists")
 CURRENT = Path("/opt/tieba/current")
+HASHED_BYTES = 1 << 20  # settings are small; what is larger is told by its size
 
 
-def packages(module: AnsibleModule) -> list[str]:
-    """Return the names of the installed Debian packages."""
-    code, out, _ = module.run_command(
-        ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}${Package}\n"]
-    )
-    return [line[3:].strip() for line in out.splitlines() if line[1:2] == "i"] if code == 0 else []
+def known_packages(module: AnsibleModule) -> list[str]:
+    """Return the Debian packages that the machine knows, each after what state it is in."""
+    shown = "${db:Status-Abbrev}${Package}\n"
+    return _output(module, "dpkg-query", "--show", "--showformat", shown).splitlines()
+
+
+def packages(known: list[str]) -> list[str]:
+    """Return the names of the installed packages."""
+    return [line[3:].strip() for line in known if line[1:2] == "i"]
 
 
 def listeners(module: AnsibleModule) -> dict[str, str]:
     """Return TCP port -> the systemd unit that listens on it, or the process where it is not a unit's."""
-    if not module.get_bin_path("ss"):
-        return {}
     found = {}
-    for line in module.run_command(["ss", "-H", "-l", "-t", "-n", "-p"])[1].splitlines():
+    for line in _output(module, "ss", "-H", "-l", "-t", "-n", "-p").splitlines():
         port = line.split()[3].rpartition(":")[2]
         if process := re.search(r'\(\("([^"]+)",pid=(\d+)', line):
             unit = re.search(r"/([^/\n]+\.service)\b", _read(Path("/proc") / process[2] / "cgroup"))
@@ -105,22 +138,106 @@ def used() -> list[str]:
     return sorted({name for unit in units for name in re.findall(rf"{RELEASES}/(\w+)/", _read(unit))})
 
 
-def stale(module: AnsibleModule, settings: dict[str, list[str]]) -> list[str]:
-    """Return the units that still run with what their files held before; an interrupted run leaves such."""
-    patterns = [unit.replace("@.", "@*.") for unit in settings]
-    show = ["systemctl", "show", "--property=Id,ActiveState,ExecMainStartTimestamp", *patterns]
-    found = set()
+def units(module: AnsibleModule, settings: dict[str, list[str]], others: list[str]) -> dict[str, str]:
+    """Return unit -> "active enabled" and the like; "stale" in place of "active" where its files are newer.
+
+    A unit runs with what its files held when it started; an interrupted run leaves such that are stale.
+    """
+    patterns = [unit.replace("@.", "@*.") for unit in settings] + others
+    names = "Id,LoadState,ActiveState,UnitFileState,ExecMainStartTimestamp"
+    found = {}
     # Ubuntu 22.04's systemctl does not know --timestamp=unix; TZ makes it print UTC.
-    for block in module.run_command(show, environ_update={"TZ": "UTC"})[1].split("\n\n"):
+    shown = _output(module, "systemctl", "show", f"--property={names}", *patterns, TZ="UTC")
+    for block in shown.split("\n\n"):
         properties = dict(line.partition("=")[::2] for line in block.splitlines())
-        unit = re.sub(r"@.*\.", "@.", properties.get("Id", ""))
+        if properties.get("LoadState") != "loaded":
+            continue
+        unit, active = properties["Id"], properties["ActiveState"]
         started = re.fullmatch(r"\S+ (\S+ \S+) UTC", properties.get("ExecMainStartTimestamp", ""))
-        if started and properties["ActiveState"] == "active":
+        if started and active == "active":
             seconds = calendar.timegm(time.strptime(started[1], "%Y-%m-%d %H:%M:%S"))
-            files = [Path(file) for file in settings[unit]]
+            files = [Path(file) for file in settings.get(template(unit), [])]
             if any(int(file.stat().st_mtime) > seconds for file in files if file.exists()):
-                found.add(unit)
-    return sorted(found)
+                active = "stale"
+        found[unit] = f"{active} {properties['UnitFileState']}".strip()
+    return found
+
+
+def template(unit: str) -> str:
+    """Return the name of a unit without its instance."""
+    return re.sub(r"@.*\.", "@.", unit)
+
+
+def present(paths: list[str]) -> dict[str, str]:
+    """Return path -> how it is, for those that exist: target, or owner, group, mode and content."""
+    found = {}
+    for name in paths:
+        path = Path(name)
+        if path.is_symlink():
+            found[name] = f"-> {os.readlink(path)}"  # noqa: PTH115 - Python 3.8, to say what is too old
+        elif path.exists():
+            about = path.stat()
+            if path.is_dir():
+                content = "folder"
+            elif about.st_size > HASHED_BYTES:
+                content = f"{about.st_size} bytes"
+            else:
+                content = hashlib.sha1(path.read_bytes()).hexdigest()  # noqa: S324 - as Ansible compares files
+            owner = f"{_name(pwd.getpwuid, about.st_uid)}:{_name(grp.getgrgid, about.st_gid)}"
+            found[name] = f"{owner} {stat.S_IMODE(about.st_mode):04o} {content}"
+    return found
+
+
+def lines(wanted: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return file -> those of the regular expressions that match a line of it."""
+    texts = {file: _read(Path(file)) for file in wanted}
+    return {
+        file: [expression for expression in wanted[file] if re.search(f"(?m){expression}", texts[file])]
+        for file in wanted
+    }
+
+
+def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
+    try:
+        return str(lookup(number)[0])
+    except KeyError:  # of somebody who is gone
+        return str(number)
+
+
+def users(names: list[str]) -> dict[str, str]:
+    """Return "user NAME" -> its home and its shell, for those that exist."""
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return {f"user {name}": f"{known[name].pw_dir} {known[name].pw_shell}" for name in names if name in known}
+
+
+def members(names: list[str]) -> dict[str, list[str]]:
+    """Return group -> its members, for those that exist."""
+    return {group.gr_name: sorted(group.gr_mem) for group in grp.getgrall() if group.gr_name in names}
+
+
+def system(module: AnsibleModule) -> dict[str, Any]:
+    """Return the facts of `setup` that roles use; it takes half a second to find many others."""
+    lines = _read(Path("/etc/os-release")).splitlines()
+    about = {key: "".join(shlex.split(value)) for key, _, value in (line.partition("=") for line in lines)}
+    name = {"debian": "Debian", "ubuntu": "Ubuntu"}.get(
+        about.get("ID", ""), about.get("NAME", "an unknown system")
+    )
+    memory = re.search(r"MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")))
+    return {
+        "architecture": os.uname().machine,
+        "distribution": name,
+        "distribution_version": about.get("VERSION_ID", ""),
+        "distribution_major_version": about.get("VERSION_ID", "").partition(".")[0],
+        "distribution_release": about.get("VERSION_CODENAME", ""),
+        "hostname": platform.node().partition(".")[0],
+        "kernel": platform.release(),
+        "memtotal_mb": int(memory[1]) // 1024 if memory else 0,
+        "processor_nproc": len(os.sched_getaffinity(0)),
+        "service_mgr": "systemd"
+        if Path("/run/systemd/system").is_dir()
+        else _read(Path("/proc/1/comm")).strip(),
+        "virtualization_type": _output(module, "systemd-detect-virt", "--container").strip(),
+    }
 
 
 def disk_free_mb() -> int:
@@ -128,12 +245,11 @@ def disk_free_mb() -> int:
     return min(shutil.disk_usage(place).free for place in ("/var/lib", "/opt") if Path(place).is_dir()) >> 20
 
 
-def interrupted(module: AnsibleModule) -> bool:
+def interrupted(known: list[str]) -> bool:
     """Say whether dpkg was killed amid its work, so that apt refuses to go on (or works just now)."""
     if any(Path("/var/lib/dpkg/updates").glob("[0-9]*")):
         return True
-    states = module.run_command(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}\n"])[1]
-    return re.search(r"^.[UFHW]", states, re.MULTILINE) is not None
+    return any(line[1:2] in set("UFHW") for line in known)
 
 
 def foreign(addresses: list[str]) -> list[str]:
@@ -165,6 +281,13 @@ def _is_known(name: str) -> bool:
     return True
 
 
+def _output(module: AnsibleModule, *command: str, **environment: str) -> str:
+    """Return what a program prints; nothing where the machine does not have it."""
+    if not module.get_bin_path(command[0]):
+        return ""
+    return str(module.run_command(list(command), environ_update=environment)[1])
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text()
@@ -176,12 +299,18 @@ def main() -> None:
     """Run the module."""
     options = {
         "settings": {"type": "dict", "default": {}},
+        "units": {"type": "list", "elements": "str", "default": []},
         "paths": {"type": "list", "elements": "path", "default": []},
         "addresses": {"type": "list", "elements": "str", "default": []},
         "names": {"type": "list", "elements": "str", "default": []},
+        "lines": {"type": "dict", "default": {}},
+        "users": {"type": "list", "elements": "str", "default": []},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
-    installed = packages(module)
+    wanted = module.params
+    known = known_packages(module)
+    installed = packages(known)
+    shown = units(module, wanted["settings"], wanted["units"])
     facts = {
         "platform": {"python": f"{sys.version_info[0]}.{sys.version_info[1]}", "machine": os.uname().machine},
         "packages": installed,
@@ -192,16 +321,18 @@ def main() -> None:
         "release": CURRENT.readlink().name if CURRENT.is_symlink() else "",
         "used": used(),
         "disk_free_mb": disk_free_mb(),
-        "present": [path for path in module.params["paths"] if Path(path).exists()],
-        "stale": stale(module, module.params["settings"]),
+        "present": {**present(wanted["paths"]), **shown, **users(wanted["users"])},
+        "stale": sorted({template(unit) for unit, how in shown.items() if how.startswith("stale")}),
+        "lines": lines(wanted["lines"]),
+        "members": members(wanted["users"]),
         "machine_id": _read(Path("/etc/machine-id")).strip(),
-        "interrupted": interrupted(module),
-        "addresses": module.run_command(["hostname", "--all-ip-addresses"])[1].split(),
-        "foreign": foreign(module.params["addresses"]),
-        "unresolved": unresolved(module.params["names"]),
+        "interrupted": interrupted(known),
+        "addresses": _output(module, "hostname", "--all-ip-addresses").split(),
+        "foreign": foreign(wanted["addresses"]),
+        "unresolved": unresolved(wanted["names"]),
         "avx": os.uname().machine != "x86_64" or " avx " in _read(Path("/proc/cpuinfo")),
     }
-    module.exit_json(changed=False, ansible_facts={"node": facts})
+    module.exit_json(changed=False, ansible_facts={**system(module), "node": facts})
 
 
 if __name__ == "__main__":
