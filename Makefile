@@ -4,7 +4,7 @@ export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE
 export APT_PROXY BUNDLE SYSTEMS ARCH INVENTORY
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages lint unit lock proto
+.PHONY: help up scale image down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,8 @@ up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=
 	$(CONTROL) up
 scale: ## have SLAVES=n slaves while the crawl goes on
 	$(CONTROL) scale
+image: ## make an image of a provisioned slave: new slaves start from it
+	$(CONTROL) image
 status: ## how the crawl goes
 	$(CONTROL) status
 watch: ## the same, kept up to date

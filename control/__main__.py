@@ -15,6 +15,7 @@ if sys.version_info < (3, 11):
 
 from control import (
     backup,
+    bake,
     bundle,
     bundling,
     chaos,
@@ -30,6 +31,7 @@ from control import (
     vms,
 )
 from control.process import ControlError, run
+from control.terminal import Step
 
 
 def _up(_: argparse.Namespace) -> int:
@@ -60,6 +62,12 @@ def _bundle_pack(arguments: argparse.Namespace) -> int:
 def _scale(_: argparse.Namespace) -> int:
     wanted = os.environ.get("SLAVES", "")
     up.scale(up.whole_number("SLAVES", wanted, 1, 50))
+    return 0
+
+
+def _image(_: argparse.Namespace) -> int:
+    with Step("Image") as step:
+        step.result = f"{bake.TAG}, release {bake.make()}; `make scale` makes new slaves from it"
     return 0
 
 
@@ -184,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     command("up", _up, "bring the cluster up and crawl (FORUM, PAGES, SLAVES, TARGET)")
     command("setup", _setup, "make the virtual environment, .venv")
     command("scale", _scale, "have SLAVES slaves while the crawl goes on")
+    command("image", _image, "make an image of a provisioned slave, from which new ones start")
     command("down", _down, "remove what `up` made")
     status = command("status", _status, "how the crawl goes")
     status.add_argument("--watch", action="store_true", help="keep showing it until Ctrl-C")

@@ -37,6 +37,8 @@ chown {USER}: /home/{USER}/.ssh/authorized_keys
 rm -f /etc/ssh/ssh_host_*
 ssh-keygen -A >/dev/null
 echo 'UseDNS no' >/etc/ssh/sshd_config.d/nodns.conf
+# It may have given up: slave images have no host keys.
+systemctl reset-failed ssh
 systemctl restart ssh
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
@@ -79,8 +81,11 @@ def slaves() -> list[str]:
     return [node.name for node in nodes() if node.name.startswith("slave")]
 
 
-def create(names: Iterable[str], settings: Settings = _DEFAULT) -> list[str]:
-    """Make the nodes that are missing, start those that are stopped; return the names of the new ones."""
+def create(names: Iterable[str], settings: Settings = _DEFAULT, slave_image: str | None = None) -> list[str]:
+    """Make the nodes that are missing, start those that are stopped; return the names of the new ones.
+
+    New slaves are made from `slave_image`, where there is one, and not from the plain node image.
+    """
     have = {node.name: node for node in nodes()}
     SECRETS.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _KEY.exists():
@@ -97,7 +102,7 @@ def create(names: Iterable[str], settings: Settings = _DEFAULT) -> list[str]:
     stopped = [name for name in names if name not in new and not have[name].running]
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: docker("start", container(name)), stopped))
-        list(pool.map(lambda name: _run_node(name, settings), new))
+        list(pool.map(lambda name: _run_node(name, settings, slave_image), new))
         keys = list(pool.map(_first_boot, new))
     kept = [line for line in known.splitlines() if line.split()[0] not in {_alias(name) for name in new}]
     _KNOWN_HOSTS.write_text("".join(f"{line}\n" for line in [*kept, *keys]))
@@ -168,7 +173,7 @@ def ssh(node: str, *command: str, tty: bool = False) -> list[str]:
     return ["ssh", "-F", str(SSH_CONFIG), *(["-t"] if tty else []), node, *map(shlex.quote, command)]
 
 
-def _run_node(name: str, settings: Settings) -> None:
+def _run_node(name: str, settings: Settings, slave_image: str | None) -> None:
     docker(
         "run",
         "--detach",
@@ -182,7 +187,7 @@ def _run_node(name: str, settings: Settings) -> None:
         "--tmpfs=/run",
         "--tmpfs=/run/lock",
         *_systemd_options(),
-        image.TAG,
+        (slave_image if name.startswith("slave") else None) or image.TAG,
         "/sbin/init",
     )
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from control import cluster, engine, environment, image, mongod, servers
+from control import bake, cluster, engine, environment, image, mongod, servers
 from control.process import ControlError, apt_install, run
 from control.project import CACHE, ROOT, VENV
 
@@ -60,6 +60,7 @@ def containers() -> None:
             _tool("pytest", "-q", "tests/end_to_end")
     finally:
         cluster.destroy()
+        bake.remove()
         image.remove()
         engine.stop()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from control import ansible, bundle, cluster, engine, environment, image, records, settings
+from control import ansible, bake, bundle, cluster, engine, environment, image, records, settings
 from control.process import ControlError, run, shown
 from control.project import APT_MIRROR, APT_PROXY, CACHE, CLUSTER, INVENTORY, VENV
 from control.settings import Settings
@@ -81,7 +81,7 @@ def up(work: Work) -> int:
         )
     check_room(slaves, slaves - len(have))
     with Step("Machines") as step:
-        new = cluster.create(_names(slaves, made_for.target), made_for)
+        new = cluster.create(_names(slaves, made_for.target), made_for, bake.usable(step.note))
         step.result = f"{', '.join(node.name for node in cluster.nodes())} ({len(new)} new)"
     with Step("site.yml") as step:
         ansible.play(step, "site.yml", variables=site_variables(made_for))
@@ -138,7 +138,7 @@ def scale(count: int) -> None:
             step.result = f"{', '.join(surplus)} removed"
     check_room(count, count - len(have))
     with Step("Machines") as step:
-        new = cluster.create(_names(count, made_for.target), made_for)
+        new = cluster.create(_names(count, made_for.target), made_for, bake.usable(step.note))
         step.result = f"{', '.join(new) or 'none'} new"
     # Also those that an interrupted run made and left.
     if idle := [name for name in cluster.slaves() if name in new or not _crawls(name)]:
@@ -161,9 +161,10 @@ def down() -> None:
     with Step("Removing") as step:
         names = cluster.destroy()
         records.forget()
+        bake.remove()
         image.remove()
         stopped = engine.stop()
-        what = [", ".join(names) or "no nodes", "network, node image, keys and passwords"]
+        what = [", ".join(names) or "no nodes", "network, images, keys and passwords"]
         step.result = "; ".join([*what, *(["engine stopped"] if stopped else [])])
 
 
