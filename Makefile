@@ -4,7 +4,7 @@ export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE
 export APT_PROXY BUNDLE SYSTEMS ARCH INVENTORY
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale image down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages lint unit lock proto
+.PHONY: help up scale image down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages bench-provision lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-export: ## a million posts out of MongoDB and MariaDB into Parquet: QUICK=
 	$(CONTROL) bench-export $(if $(QUICK),--quick)
 bench-pages: ## web pages parsed with ours, lxml and parsel, a minute: QUICK=1
 	$(CONTROL) bench-pages $(if $(QUICK),--quick)
+bench-provision: export CLUSTER := $(or $(CLUSTER),tieba-bench)
+bench-provision: ## deployments of 3, 6 and 12 containers, and of one more slave, ten minutes: QUICK=1
+	$(CONTROL) bench-provision $(if $(QUICK),--quick)
 lint: ## the linters alone
 	$(CONTROL) test --only lint
 unit: ## the unit and integration tests alone

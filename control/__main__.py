@@ -222,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
         ("frontier", "plain Scrapy, scrapy-redis and the frontier compared"),
         ("export", "a million posts out of MongoDB and MariaDB into Parquet"),
         ("pages", "web pages parsed with ours, lxml and parsel"),
+        ("provision", "deployments of containers without a change, and of one more slave"),
     ):
         bench = command(f"bench-{name}", _bench, text)
         bench.set_defaults(bench=name, only=None)
