@@ -16,7 +16,7 @@ from control import cluster, image, release
 from control.process import run
 from control.project import ROOT, VENV
 
-SECONDS = 400
+SECONDS = 600
 # What another administrator has done to the machine: a user whom sudo asks for a password, a foreign service.
 STRANGE = """
 set -eu
