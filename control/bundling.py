@@ -33,6 +33,7 @@ _MONGODB_SUITES = {
 _KEY_SECONDS = 10
 # What every machine says of itself: release, machine, and, as Ansible fills it in, the stores.
 _QUESTION = ". /etc/os-release; echo tieba: $VERSION_CODENAME $(uname -m)"
+_ANSWER = re.compile(r"^tieba: (\S+) (\S+) (\S+)\s*$", re.MULTILINE)
 _STORES = "{{ (crawler_storage | default(['mongodb'])) | join(',') }}"
 
 
@@ -61,6 +62,8 @@ class Contents:
             systems = {(name, machine) for name in releases for machine in machines}
         else:
             systems = {(name, machine) for name, machine, _ in asked if machine in machines}
+        if not systems:
+            raise ControlError("this machine's release is not known; name those of the nodes: SYSTEMS=noble")
         for name, machine in systems:
             if name not in PYTHONS or machine not in ARCHITECTURES:
                 raise ControlError(
@@ -122,13 +125,13 @@ def _ask(inventory: str, *, own_is_enough: bool) -> set[tuple[str, str, str]]:
     if not inventory:
         there = [node for node in cluster.nodes() if node.running] if engine.answers() else []
         if own_is_enough or not there:
-            told = run("sh", "-c", _QUESTION).stdout.split()
-            return {(told[1], told[2], settings.Settings().storage)}
+            told = run("sh", "-c", f"{_QUESTION} {settings.Settings().storage}").stdout
+            return set(_ANSWER.findall(told))
         inventory, variables = str(INVENTORY), {"crawler_storage": there[0].settings.stores}
     environment.ensure()
     ansible = [str(VENV / "bin" / "ansible"), "all", "--inventory", inventory, "-e", json.dumps(variables)]
     done = run(*ansible, "-m", "raw", "-a", f"{_QUESTION} {_STORES}", env={"CLUSTER": CLUSTER}, check=False)
-    found = set(re.findall(r"^tieba: (\S+) (\S+) (\S+)\s*$", done.stdout, re.MULTILINE))
+    found = set(_ANSWER.findall(done.stdout))
     if done.returncode or not found:
         raise ControlError(
             f"INVENTORY={shown(Path(inventory).resolve())}: not all of its machines answer; say for which "

@@ -59,7 +59,8 @@ def _install_from(wheels: Path) -> None:
             )
         Path(uv).chmod(0o755)
         offline = {"UV_OFFLINE": "1", "UV_NO_CONFIG": "1", "UV_CACHE_DIR": f"{folder}/cache"}
-        run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV), env=offline)
+        if not PYTHON.exists():  # else it may be what runs this
+            run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV), env=offline)
         install = [uv, "pip", "install", "--python", str(PYTHON), "--no-index", "--find-links", str(wheels)]
         run(*install, "--require-hashes", "-r", str(requirements("control")), env=offline)
         run(*install, "--no-deps", "--editable", str(ROOT / "crawler"), env=offline)
