@@ -25,7 +25,7 @@ from tests.certificates import make_certificates
 NODES = ("master", "slave1", "site")
 STORES = "mongodb,mysql"
 CONTROL = "site"  # whose network the control machine is in
-SECONDS = 900
+SECONDS = 1800
 # The way out is one that swallows everything, as a firewall does: whoever asks, waits.
 CUT = """
 ip link show void >/dev/null 2>&1 || {
@@ -98,7 +98,8 @@ def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("offline") / "bundle"
     done = ran([*python(), "bundle"], ROOT, BUNDLE=str(folder), **own_sources())
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # large: pytest would keep it
 
 
 def python():
@@ -134,7 +135,8 @@ def air(bundle, tmp_path_factory):
         "ansible_port": 22,
     }
     words = ["-e", json.dumps(reach), "-e", f"base_bundle={bundle}"]
-    return folder, prefix, words
+    yield folder, prefix, words
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
