@@ -5,6 +5,14 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 dest=$1
+# What a run has started that was broken off may still be at it: wait, and take what it has made.
+exec 9<"$here/install"
+flock 9
+[ ! -e "$dest/.complete" ] || exit 0
+# Of runs that were broken off with other releases nothing else would be left but their archives.
+for other in "$(dirname "$dest")"/.[!.]*; do
+  [ "$other" = "$here" ] || [ ! -d "$other" ] || flock --nonblock "$other/install" rm -rf "$other" || true
+done
 python3 -m zipfile -e "$here"/wheels/uv-*.whl "$here/uv"
 uv=$(echo "$here"/uv/uv-*.data/scripts/uv)
 chmod +x "$uv"

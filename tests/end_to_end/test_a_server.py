@@ -37,7 +37,7 @@ printf 'Package: half-there\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobod
 dpkg-deb --build /tmp/half /tmp/half.deb >/dev/null
 dpkg --unpack /tmp/half.deb >/dev/null
 sed -n '/^Package: half-there$/,/^$/p' /var/lib/dpkg/status >/var/lib/dpkg/updates/0000
-mkdir -p "/opt/tieba/releases/$1/bin" "/opt/tieba/releases/.$1/wheels"
+mkdir -p "/opt/tieba/releases/$1/bin" "/opt/tieba/releases/.$1/wheels" /opt/tieba/releases/.0123/wheels
 echo torn >"/opt/tieba/releases/$1/bin/tieba"
 apt-get install --yes rsync 2>&1 | grep -q 'dpkg was interrupted'
 """
@@ -146,6 +146,7 @@ def test_a_whole_crawl_on_a_machine_that_a_broken_run_has_left(mine):
     root(BROKEN, half)
     done = playbook("site.yml", mine)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert on("ls", "-A", "/opt/tieba/releases").split() == [half]
     assert on("dpkg-query", "--show", "--showformat=${Status}", "half-there") == "install ok installed"
     on("tieba", "status", "--watch", "--until-finished")
     report = on("tieba", "report", "--truth", "http://127.0.0.1:8080")
