@@ -128,6 +128,10 @@ def worker(slave):
     return on(slave, "systemctl", "show", "--property=MainPID", "--value", "tieba-crawler@1.service").stdout
 
 
+def redis_process():
+    return on("master", "systemctl", "show", "--property=MainPID", "redis-server").stdout
+
+
 def health(*arguments):
     """Run health.yml; gives the exit status and the lines, as words."""
     ran = playbook("playbooks/health.yml", *arguments)
@@ -210,7 +214,7 @@ def newer(tmp_path_factory):
 def test_an_upgrade_goes_from_slave_to_slave_and_the_crawl_never_stops(newer):
     old = released("slave1")
     assert on("slave1", "tieba", "seed", "--forum=聊天", "--pages=20", "--new").returncode == 0
-    redis = on("master", "systemctl", "show", "--property=MainPID", "redis-server").stdout
+    redis = redis_process()
     crawl = status_of_the_crawl()["crawl"]
     with Samples() as samples:
         ran = playbook("playbooks/upgrade.yml", root=newer)
@@ -225,7 +229,7 @@ def test_an_upgrade_goes_from_slave_to_slave_and_the_crawl_never_stops(newer):
     }
     assert released("slave1") == released("slave2") != old
     assert f"/releases/{old}" not in on("master", "readlink", "-f", "/opt/tieba/current").stdout
-    assert on("master", "systemctl", "show", "--property=MainPID", "redis-server").stdout == redis
+    assert redis_process() == redis
     assert status_of_the_crawl()["crawl"]["started_at"] == crawl["started_at"]
     assert wait_until_finished()["requests"]["expired"] == 0
     report = on("slave1", "tieba", "report", "--truth=http://site:8080")
@@ -307,3 +311,11 @@ def test_a_crawl_that_is_stopped_is_started_by_crawl_start_alone():
     assert not is_active("slave1")
     assert playbook("playbooks/crawl_start.yml").returncode == 0
     assert is_active("slave1")
+
+
+def test_restart_of_the_services_too_ends_in_a_cluster_that_is_well():
+    before = redis_process()
+    ran = playbook("playbooks/restart.yml", restart_services="true")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert redis_process() != before
+    assert health()[0] == 0

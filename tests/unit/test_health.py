@@ -54,9 +54,10 @@ def machines():
                     "platform": {"python": "3.11", "machine": "x86_64"},
                 }
             },
-            "__health_services": {"stdout": shown},
+            "__health_services": {"stdout": shown, "rc": 0},
             "__health_crawl": {
-                "stdout": json.dumps({"checks": CHECKS, "workers_here": 0 if host == "master" else 1})
+                "rc": 0,
+                "stdout": json.dumps({"checks": CHECKS, "workers_here": 0 if host == "master" else 1}),
             },
         }
         for host, shown in units.items()
@@ -97,6 +98,10 @@ def test_a_machine_that_is_down_is_a_fault_and_the_others_are_told_of():
     message = "Task failed: Data could not be sent to the remote host reached over ssh: No route"
     hosts["slave2"] = {"__preflight_facts": {"unreachable": True, "msg": message}}
     assert faults(hosts) == ["machine       slave2      does not answer: No route"]
+    hosts["slave2"] = {**machines()["slave2"], "__health_crawl": {"unreachable": True, "msg": message}}
+    assert faults(hosts) == ["machine       slave2      stopped answering while it was asked"]
+    del hosts["slave2"]["__health_crawl"]
+    assert faults(hosts) == ["machine       slave2      stopped answering while it was asked"]
     assert any(line.startswith("ok     services      slave1") for line in lines(hosts))
 
 
@@ -125,7 +130,7 @@ def test_a_machine_that_is_down_is_a_fault_and_the_others_are_told_of():
 )
 def test_faults_of_a_slave_are_told(variable, stdout, expected):
     hosts = machines()
-    hosts["slave2"][variable] = {"stdout": stdout, "stderr": "it crashed"}
+    hosts["slave2"][variable] = {"stdout": stdout, "stderr": "it crashed", "rc": 0}
     told = faults(hosts)
     assert len(told) == len(expected)
     for line, text in zip(told, expected, strict=True):
@@ -161,7 +166,7 @@ def test_releases_are_compared_among_machines_of_one_kind():
 def test_a_drained_slave_is_a_note():
     hosts = machines()
     hosts["slave2"]["ansible_facts"]["node"]["present"] = ["/etc/tieba/stopped"]
-    hosts["slave2"]["__health_services"] = {"stdout": show(**{"tieba-crawler.target": "inactive"})}
+    hosts["slave2"]["__health_services"]["stdout"] = show(**{"tieba-crawler.target": "inactive"})
     assert faults(hosts) == []
     assert any(line.startswith("note   services      slave2      drained") for line in lines(hosts))
 

@@ -35,6 +35,9 @@ def health_findings(
             reason = str(gathered.get("msg", "no answer")).strip().rpartition("reached over ssh: ")[2]
             findings.append((_FAULT, "machine", host, f"does not answer: {reason.splitlines()[-1]}"))
             continue
+        if not all("skipped" in result or "rc" in result for result in _results(variables)):
+            findings.append((_FAULT, "machine", host, "stopped answering while it was asked"))
+            continue
         reached.append(host)
         findings += _services(host, variables, groups, needs)
         findings += _machine(host, variables, int(needs["disk_mb"]))
@@ -51,6 +54,11 @@ def health_findings(
         {"state": state, "line": f"{state:<5}  {check:<12}  {host:<10}  {text}".rstrip()}
         for state, check, host, text in findings
     ]
+
+
+def _results(variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the results of the commands; empty ones, or without a status, of a machine that was lost."""
+    return [variables.get(name, {}) for name in ("__health_services", "__health_crawl")]
 
 
 def _services(
