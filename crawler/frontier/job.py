@@ -116,7 +116,7 @@ class Job:
 
     async def workers(self) -> dict[str, Mapping[str, Any]]:
         """Give the last heartbeat of every worker that has not left."""
-        return _parsed_workers(await self._hash("workers"))
+        return parsed_workers(await self._hash("workers"))
 
     async def now(self) -> float:
         """Give the Unix time of Redis' clock, in seconds."""
@@ -146,7 +146,7 @@ class Job:
         return f"{self.frontier.prefix}{name}"
 
 
-def _parsed_workers(workers: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+def parsed_workers(workers: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
     """Give the heartbeats that can be read; a worker's entry is replaced within a second."""
     found: dict[str, Mapping[str, Any]] = {}
     for name, text in workers.items():
