@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import free_port, get_json, running
 from tests.integration.commands import ENGINES, crawl, tieba, wait_for
+from tests.integration.gateway import gateway
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
 FAULTS = {
@@ -157,6 +158,23 @@ def test_scrapy_redis_on_the_same_crawl(environment, quiet_site):
     found = json.loads(report.stdout)
     assert found["requests"]["done"] == found["site"]["answers"] > 50
     assert found["site"]["repeats"] == 0
+
+
+def test_scrapy_redis_does_not_end_a_crawl_that_another_worker_works_on(environment, quiet_site):
+    with gateway(quiet_site) as site:
+        site.held.set()
+        environment |= {"TIEBA_API_URL": site.url, "TIEBA_SCHEDULER": "scrapy_redis"}
+        busy = crawl(environment, "-a", "forum=聊天", "-a", "pages=1")
+        deadline = time.monotonic() + 60
+        while not site.held_back:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        wait_for(crawl(environment))  # ends since there is nothing to do
+        assert json.loads(tieba(environment, "status", "--json").stdout)["crawl"]["state"] == "running"
+        site.held.clear()
+        wait_for(busy)
+    report = tieba(environment, "report", "--json", "--truth", quiet_site)
+    assert report.returncode == 0, report.stdout
 
 
 @pytest.mark.usefixtures("engine")
