@@ -21,7 +21,11 @@ _CLUSTER_LABEL, _RELEASE_LABEL, _PYTHON_LABEL, _BASE_LABEL = (
 _FORGOTTEN = ROOT / "roles" / "base" / "files" / "forgotten"
 _KEYS = "/home/*/.ssh/*"  # who may log in is settled when a node is made
 _MACHINE_ID = "/etc/machine-id"  # empty: systemd makes one at the start; without it, it would reset all units
-_TOLD = "readlink /opt/tieba/current; python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'"
+_TOLD = """
+basename "$(readlink /opt/tieba/current || echo none)"
+python3 -c 'import sys; print(*sys.version_info[:2], sep=".")'
+ls /opt/tieba/releases 2>/dev/null || true
+"""
 
 
 def make() -> str:
@@ -32,15 +36,15 @@ def make() -> str:
     slave = next((name for name in cluster.running() if name.startswith("slave")), None)
     if not slave:
         raise ControlError("no slave runs, of which an image could be made: `make up` makes one")
-    told = docker("exec", cluster.container(slave), "sh", "-c", _TOLD).split()
-    has, python = (told[0].rpartition("/")[2], told[1]) if len(told) > 1 else ("none", told[0])
+    has, python, *releases = docker("exec", cluster.container(slave), "sh", "-c", _TOLD).split()
     if has not in _releases(python):
         raise ControlError(f"{slave} has not the release of this folder ({has}); `make up` deploys it first")
     labels = {_CLUSTER_LABEL: CLUSTER, _RELEASE_LABEL: has, _PYTHON_LABEL: python, _BASE_LABEL: image.TAG}
     changes = ['CMD ["/sbin/init"]', *(f"LABEL {name}={value}" for name, value in labels.items())]
     options = [word for change in changes for word in ("--change", change)]
     old = _id()
-    _copy(["export", cluster.container(slave)], ["import", *options, "-", TAG])
+    older = [f"/opt/tieba/releases/{name}" for name in releases if name != has]
+    _copy(["export", cluster.container(slave)], ["import", *options, "-", TAG], [*patterns(), *older])
     if old:
         docker("rmi", old, check=False)  # not while slaves made from it are there
     return has
@@ -85,7 +89,7 @@ def forget(source: IO[bytes], target: IO[bytes], forgotten: Iterable[str]) -> No
             copy.addfile(member, machine.extractfile(member) if member.isreg() and member.size else None)
 
 
-def _copy(export: list[str], imported: list[str]) -> None:
+def _copy(export: list[str], imported: list[str], forgotten: list[str]) -> None:
     """Pass what one command of Docker's writes through `forget` to another one.
 
     `docker commit` would pause the slave, and lower layers would keep what upper ones remove.
@@ -97,7 +101,7 @@ def _copy(export: list[str], imported: list[str]) -> None:
     ):
         # One of them has ended before its time, and says why.
         with contextlib.suppress(BrokenPipeError, tarfile.ReadError):
-            forget(cast("IO[bytes]", source.stdout), cast("IO[bytes]", target.stdin), patterns())
+            forget(cast("IO[bytes]", source.stdout), cast("IO[bytes]", target.stdin), forgotten)
         errors = [process.communicate()[1].decode(errors="replace") for process in (source, target)]
     if source.returncode or target.returncode:
         remove()
