@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
@@ -86,6 +87,7 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
             warnings.simplefilter("ignore", ScrapyDeprecationWarning)
             super().open(spider)
         self.stats = None  # which the original uses in a way that Scrapy has deprecated
+        self._note_work()
         config = Cluster.of(spider.crawler).config
         self._config = config
         self._frontier = Frontier(connect_blocking(config.redis_url), config.job)
@@ -105,6 +107,17 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
                 self._frontier.finish(str(crawl_id))
         self._frontier.redis.close()
         super().close(reason)
+
+    def next_request(self) -> Request | None:
+        """Give the next request."""
+        request: Request | None = super().next_request()
+        if request is not None:
+            self._note_work()
+        return request
+
+    def _note_work(self) -> None:
+        """Begin to count the idle seconds anew: the original counts those since its import."""
+        self.spider.spider_idle_start_time = int(time.time())
 
     def _others_are_busy(self) -> bool:
         """Tell whether other workers have requests in hand, which may lead to more."""

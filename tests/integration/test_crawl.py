@@ -164,7 +164,9 @@ def test_scrapy_redis_does_not_end_a_crawl_that_another_worker_works_on(environm
     with gateway(quiet_site) as site:
         site.held.set()
         environment |= {"TIEBA_API_URL": site.url, "TIEBA_SCHEDULER": "scrapy_redis"}
-        busy = crawl(environment, "-a", "forum=聊天", "-a", "pages=1")
+        service = crawl(environment, "--wait")
+        time.sleep(15)  # a wait for work is no idleness, however long
+        assert tieba(environment, "seed", "--forum=聊天", "--pages=1").returncode == 0
         deadline = time.monotonic() + 60
         while not site.held_back:
             assert time.monotonic() < deadline
@@ -172,7 +174,9 @@ def test_scrapy_redis_does_not_end_a_crawl_that_another_worker_works_on(environm
         wait_for(crawl(environment))  # ends since there is nothing to do
         assert json.loads(tieba(environment, "status", "--json").stdout)["crawl"]["state"] == "running"
         site.held.clear()
-        wait_for(busy)
+        assert tieba(environment, "status", "--until-finished").returncode == 0
+        service.send_signal(signal.SIGTERM)
+        wait_for(service)
     report = tieba(environment, "report", "--json", "--truth", quiet_site)
     assert report.returncode == 0, report.stdout
 
