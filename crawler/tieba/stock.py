@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _IDLE_SECONDS = 10
 _RETRY_SECONDS = 1.0
+_MARKED_SECONDS = 30 * 86_400  # longer than a crawl takes
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +179,10 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
             logger.error("Gave up a seed: %s", error)
             self._bury(data.decode(errors="replace"), str(error))
             return []
-        if self._frontier.begin():
+        self._frontier.begin()
+        # What a crawl before has left goes with the first seed, whoever has begun the crawl.
+        mark = f"{self._frontier.prefix}stock:{self.crawl_id}"
+        if self._frontier.redis.set(mark, "cleared", nx=True, ex=_MARKED_SECONDS):
             self.server.unlink(self.queue.key, self.df.key)
         self._frontier.redis.sadd(f"{self._frontier.prefix}seeds", *map(str, seeds))
         return requests

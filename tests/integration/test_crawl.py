@@ -159,6 +159,12 @@ def test_scrapy_redis_on_the_same_crawl(environment, quiet_site):
     assert found["requests"]["done"] == found["site"]["answers"] > 50
     assert found["site"]["repeats"] == 0
 
+    # The same seed again is a crawl of its own.
+    assert "new crawl begins" in tieba(environment, "seed", "--forum=聊天", "--pages=1").stdout
+    wait_for(crawl(environment))
+    again = json.loads(tieba(environment, "report", "--json").stdout)
+    assert again["requests"]["done"] == found["requests"]["done"]
+
 
 def test_scrapy_redis_does_not_end_a_crawl_that_another_worker_works_on(environment, quiet_site):
     with gateway(quiet_site) as site:
