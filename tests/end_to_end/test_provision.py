@@ -9,7 +9,7 @@ from control import bake, cluster
 from control.engine import docker
 from tests.end_to_end.commands import SSH_CONFIG, make, on, playbook
 
-# Tasks that a machine takes part in that needs no change: its facts, its release, whether passwords work.
+# Tasks that a slave takes part in that needs no change: its facts, its release, checks of settings.
 FEW = 6
 LEASE_SECONDS = 15
 # What somebody, or a run that broke off, may have left behind.
@@ -24,7 +24,7 @@ ALTERED = {
     ],
     "master": [
         "sed --in-place 's/^protected-mode no/protected-mode yes/' /etc/redis/redis.conf",
-        "sed --in-place 's/^include /#include /' /etc/redis/redis.conf",
+        "sed --in-place '/^include /d' /etc/redis/redis.conf",
         "sh -c 'echo maxclients 20 >>/etc/redis/tieba.conf'",
         "sed --in-place s/27017/27018/ /etc/mongod.conf",
         "systemctl disable mongod",
@@ -37,7 +37,7 @@ ALTERED = {
     ],
 }
 LOOK = """
-set -- /etc/tieba /etc/tieba/*.json /etc/systemd/system/tieba-* /usr/local/bin/* /etc/redis/* /etc/mongod.conf
+set -- /etc/tieba /etc/tieba/*.json /etc/systemd/system/tieba-* /usr/local/bin/[st]* /etc/redis/* /etc/mongod.conf
 for path in "$@"; do
   [ ! -e $path ] || stat --format='%n %F %U:%G %a' $path
   [ ! -f $path ] || sha1sum $path
@@ -68,7 +68,7 @@ def test_a_deployment_puts_back_what_was_altered():
     done = playbook("site.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     for node, looked in before.items():
-        assert looked.count("\\n") > 10
+        assert looked.count("\n") > 10
         assert look(node) == looked
 
 
@@ -78,7 +78,7 @@ def test_a_deployment_looks_once_at_machines_that_are_as_they_shall_be():
     numbers = recap(done.stdout)
     assert set(numbers) >= set(ALTERED)
     assert {changed for _, changed in numbers.values()} == {0}
-    assert max(ok for ok, _ in numbers.values()) <= FEW, numbers
+    assert max(ok for machine, (ok, _) in numbers.items() if machine != "master") <= FEW, numbers
 
 
 def passwords():
@@ -144,10 +144,8 @@ def test_a_baked_slave_has_nothing_that_makes_it_that_slave():
     assert docker("exec", cluster.container(slave), "sh", "-c", f"{look} 2>&-; true") == ""
     # What starts from it has keys and an id of its own.
     docker("restart", cluster.container(slave))
-    until = (
-        "until systemctl is-active ssh; do sleep 0.2; done; wc --bytes </etc/machine-id; ls /etc/ssh/*_key"
-    )
+    until = "until systemctl is-active --quiet ssh; do sleep 0.2; done; wc --bytes </etc/machine-id; ls /etc/ssh/*_key"
     started = docker("exec", cluster.container(slave), "timeout", "60", "sh", "-c", until).split()
-    assert started[1] == "33"
+    assert started[0] == "33"
     assert "/etc/ssh/ssh_host_ed25519_key" in started
     cluster.remove([slave])
