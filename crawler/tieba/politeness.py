@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import IgnoreRequest
 
+from tieba.bodies import BodyError, decompressed
 from tieba.cluster import Cluster
 from tieba.pages import ForumPage, Outcome, Received, Target
 from tieba.pages.web import keep_freed_memory
@@ -59,7 +60,12 @@ class PolitenessMiddleware:
         target = target_of(request)
         if target is None:
             return response
-        received = _received(response)
+        try:
+            # Scrapy's own decompression comes later, and takes a body that is too large for no failure.
+            received = _received(response)
+        except BodyError as error:
+            self._retry(request, "network_error", f"{type(error).__name__}: {error}")
+            raise Settled(str(error)) from None
         answer = self._source.read(received, target)
         outcome = answer.outcome
         if outcome in {Outcome.OK, Outcome.DELETED}:
@@ -68,6 +74,9 @@ class PolitenessMiddleware:
             request.meta["answer"] = answer
             is_empty = outcome is Outcome.OK and not answer.has_content
             self._cluster.counts.count("empty" if is_empty else outcome.value, final=True)
+            if received.body is not response.body:
+                del response.headers["Content-Encoding"]
+                response = response.replace(body=received.body)
             return response
         if outcome in {Outcome.RATE_LIMITED, Outcome.VERIFICATION}:
             self._cluster.counts.count(outcome.value, final=False)
@@ -135,11 +144,13 @@ class PolitenessMiddleware:
 
 
 def _received(response: Response) -> Received:
+    """Give an answer as pages are read; raises BodyError."""
     headers = {
         name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
         for name, values in response.headers.items()
     }
-    return Received(response.body, response.status, response.url, headers, datetime.now(timezone.utc))
+    body = decompressed(response.body, headers.get("content-encoding", ""))
+    return Received(body, response.status, response.url, headers, datetime.now(timezone.utc))
 
 
 def _refusal(target: Target, answer: Answer) -> str:

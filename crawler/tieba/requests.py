@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 
+from tieba.bodies import ACCEPT_ENCODING
 from tieba.pages import CommentPage, Fetch, ForumPage, Source, Target, ThreadComments, ThreadPage
 from tieba.pages.client import ClientApi
 from tieba.pages.web import WebPages
@@ -42,7 +43,7 @@ def make_request(fetch: Fetch, config: Config, *, is_seed: bool = False, attempt
     return Request(
         base.rstrip("/") + call.path,
         method=call.method,
-        headers=dict(call.headers),
+        headers={**call.headers, "Accept-Encoding": ACCEPT_ENCODING},
         body=call.body,
         meta=meta,
         priority=_SEED_PRIORITY if is_seed else _PRIORITIES[type(fetch.target)],

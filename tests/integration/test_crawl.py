@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import free_port, get_json, running
 from tests.integration.commands import crawl, tieba, wait_for
+from tests.integration.gateway import gateway
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
 FAULTS = {
@@ -210,6 +211,18 @@ def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment,
     assert {"content-type: application/octet-stream", "tieba-source: web"} <= set(headers)
     parsed = json.loads(tieba(environment, "parse", str(sample)).stdout)
     assert (parsed["outcome"], parsed["error"]) == ("unknown", "HTTP 200, page titled 'Welcome'")
+
+
+@pytest.mark.parametrize("source", ["api", "web"])
+def test_compressed_answers_are_read(environment, quiet_site, source):
+    with gateway(quiet_site) as site:
+        site.compresses = True
+        site.robots = (200, b"User-agent: *\nDisallow: /nothing\n")
+        environment |= {"TIEBA_API_URL": site.url, "TIEBA_WEB_URL": site.url, "TIEBA_SOURCE": source}
+        wait_for(crawl(environment, "-a", "forum=聊天", "-a", "pages=1"))
+    report = tieba(environment, "report", "--json", "--truth", quiet_site)
+    assert report.returncode == 0, report.stdout
+    assert json.loads(report.stdout)["site"]["repeats"] == 0
 
 
 @pytest.mark.parametrize(("source", "says"), [("api", "error"), ("web", "page says")])
