@@ -3,6 +3,7 @@
 import socket
 import sys
 
+from tieba.bodies import MOST_BYTES
 from tieba.config import ConfigError, load
 from tieba.stock import stock_settings
 
@@ -38,7 +39,7 @@ SCRAPER_SLOT_MAX_ACTIVE_SIZE = (
 )
 DOWNLOAD_DELAY = 0  # the rate is limited for the whole cluster, by the frontier
 DOWNLOAD_TIMEOUT = TIEBA_CONFIG.download_timeout
-DOWNLOAD_MAXSIZE = 16 * 2**20  # bytes; the largest pages have half a million
+DOWNLOAD_MAXSIZE = MOST_BYTES
 
 # What an answer means is told by tieba.pages, and tieba.politeness acts on it.
 RETRY_ENABLED = False
