@@ -8,6 +8,7 @@ from control import cluster
 from control.process import ControlError
 
 FORMATS = ("csv", "jsonl", "parquet", "xlsx", "html")
+_MARK = b"tieba-export"  # in the index of pages that `tieba export` has written
 # Pages are a folder, which comes as an archive.
 _PAGES = """
 set -eu
@@ -31,6 +32,8 @@ def export(out: Path | None, kind: str, forum: str, *, force: bool) -> int:
         raise ControlError(f"OUT={out}: is a {'folder' if out.is_dir() else 'file'}; use another name")
     if out.exists() and not force:
         raise ControlError(f"OUT={out}: is there; FORCE=1 replaces it, or use another name")
+    if out.exists() and not (out.is_file() or _has_our_pages(out)):
+        raise ControlError(f"OUT={out}: no export has made it, so that none replaces it; use another name")
     options = [f"--format={kind}", *([f"--forum={forum}"] if forum else [])]
     partial = out.with_name(f"{out.name}.part")
     try:
@@ -52,6 +55,14 @@ def export(out: Path | None, kind: str, forum: str, *, force: bool) -> int:
             shutil.rmtree(partial)
         partial.unlink(missing_ok=True)
     return status
+
+
+def _has_our_pages(folder: Path) -> bool:
+    try:
+        with (folder / "index.html").open("rb") as index:
+            return _MARK in index.read(1_000)
+    except OSError:
+        return False
 
 
 def _fetch_pages(options: list[str], folder: Path) -> int:

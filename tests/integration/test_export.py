@@ -238,6 +238,10 @@ def test_what_exists_is_replaced_only_if_that_is_meant(export, here):
     status, _, errors = export("--format", "csv", "--out", "x.csv")
     assert (status, "x.csv exists; replace it with --force" in errors) == (2, True)
     assert export("--format", "csv", "--out", "x.csv", "--force")[0] == 0
+    os.mkfifo(here / "pipe")
+    status, _, errors = export("--format", "csv", "--out", "pipe", "--force")
+    assert (status, "pipe is no ordinary file" in errors) == (2, True)
+    assert (here / "pipe").is_fifo()
     assert (here / "x.csv").read_bytes().startswith(b"post_id,")
     (here / "mine").mkdir()
     (here / "mine" / "index.html").write_text("of somebody")

@@ -1,6 +1,7 @@
 """The control side: what users can get wrong, and what must not change by itself."""
 
 import json
+import os
 
 import pytest
 
@@ -87,6 +88,17 @@ def test_an_export_replaces_nothing_unasked(tmp_path, kind, out, said):
     with pytest.raises(ControlError, match=said):
         export.export(tmp_path / out, kind, "", force=False)
     assert (tmp_path / "there.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("kind", "out"), [("html", "home"), ("csv", "pipe")])
+def test_an_export_replaces_only_what_one_has_made(tmp_path, kind, out):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "index.html").write_text("mine")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ControlError, match="no export has made it"):
+        export.export(tmp_path / out, kind, "", force=True)
+    assert (tmp_path / "home" / "index.html").read_text() == "mine"
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize(

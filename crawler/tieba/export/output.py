@@ -39,6 +39,10 @@ def check_free(path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} exists; replace it with --force or give another --out")
     if path.is_dir() and not _is_ours(path):
         raise UsageError(f"{path} is a folder that tieba export has not made; give another --out")
+    if not (path.is_dir() or path.is_file()):
+        raise UsageError(
+            f"{path} is no ordinary file, and is not replaced; give another --out, or - for a pipe"
+        )
 
 
 @contextmanager

@@ -28,7 +28,7 @@ __all__ = ["WebPages", "keep_freed_memory"]
 _LARGEST = 4 << 20  # bytes
 _MOST_TAGS = 30_000
 _MOST_ATTRIBUTES = 10_000  # of one tag
-_LARGE = 600_000  # bytes; smaller pages cannot have enough attributes to matter
+_LARGE = 600_000  # bytes; the attributes of a smaller page take some seconds at worst
 # As HTML's tokenizer takes them, https://html.spec.whatwg.org/multipage/parsing.html#tokenization
 _ATTRIBUTE = rb"""=?[^\s/>=]+(?:\s*=\s*(?:"[^"]*"?|'[^']*'?|[^\s>"'][^\s>]*|))?"""
 _TAG = re.compile(rb"<[a-zA-Z][^\s/>]*((?:[\s/]+|" + _ATTRIBUTE + rb")*)")
