@@ -148,10 +148,8 @@ def test_nothing_to_do_ends_at_once(environment, quiet_site):
 
 def test_scrapy_redis_on_the_same_crawl(environment, quiet_site):
     environment |= {"TIEBA_API_URL": quiet_site, "TIEBA_SCHEDULER": "scrapy_redis"}
-    outputs = [
-        wait_for(worker)
-        for worker in [crawl(environment, "-a", "forum=聊天", "-a", "pages=1") for _ in range(2)]
-    ]
+    assert tieba(environment, "seed", "--forum=聊天", "--pages=1").returncode == 0
+    outputs = [wait_for(worker) for worker in [crawl(environment) for _ in range(2)]]
     assert any("tieba.stock.Scheduler" in output for output in outputs)
     report = tieba(environment, "report", "--json", "--truth", quiet_site)
     assert report.returncode == 0, report.stdout

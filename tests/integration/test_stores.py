@@ -672,8 +672,8 @@ def test_a_crawl_stores_the_truth_in_every_store_at_once(environment, mariadb_ur
     site = serve_replica(forums=[{"name": "聊天", "pages": 1, "floors_per_thread": 4}])
     environment |= {"TIEBA_API_URL": site, "TIEBA_MYSQL_URL": mariadb_url}
     environment |= {"TIEBA_JSONL_DIR": str(tmp_path / "records"), "TIEBA_STORAGE": "jsonl,mysql,mongodb"}
-    workers = [crawl(environment, "-a", "forum=聊天", "-a", "pages=1") for _ in range(2)]
-    for worker in workers:
+    assert tieba(environment, "seed", "--forum=聊天", "--pages=1").returncode == 0
+    for worker in [crawl(environment) for _ in range(2)]:
         wait_for(worker)
     for store in ("mongodb", "mysql", "jsonl"):
         report = tieba({**environment, "TIEBA_STORAGE": store}, "report", "--truth", site)

@@ -205,3 +205,11 @@ def test_an_inventory_that_cannot_be_read_is_not_one_without_machines(preflight,
     done = preflight(inventory)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_an_inventory_without_machines_is_no_success(tmp_path):
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all:\n  children:\n    master:\n    slaves:\n")
+    done = ansible("ansible-playbook", "-i", inventory, ROOT / "playbooks" / "preflight.yml")
+    assert done.returncode != 0
+    assert "the inventory has no machines" in done.stdout
