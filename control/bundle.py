@@ -35,6 +35,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 BASE_PACKAGES = ("ca-certificates", "python3-apt")
 REDIS_PACKAGES = ("redis-server", "redis-tools")
 MYSQL_PACKAGES = ("mariadb-server",)
+RECORDS_PACKAGES = ("rsync",)  # by which backups, and records of the store jsonl, are fetched
 MONGODB_PACKAGES = ("mongodb-org-server", "mongodb-mongosh")
 TRIAL_PACKAGES = ("libcurl4", "liblzma5", "libssl3")  # of MongoDB's trial server
 _READ_BYTES = 1 << 20

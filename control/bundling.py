@@ -98,7 +98,7 @@ def make(out: Path, contents: Contents) -> Path:
             step.result = f"{part.name}, {len(list(part.iterdir()))} wheels"
         _write_manifest(folder, systems)
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(Path(name) / "old")  # half removed, it would be no bundle to the next run
         folder.rename(out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(
@@ -143,7 +143,7 @@ def _ask(inventory: str, *, own_is_enough: bool) -> set[tuple[str, str, str]]:
 def _add_system(step: Step, folder: Path, system: tuple[str, str], stores: Iterable[str]) -> dict[str, Any]:
     """Put what machines of that release need into the bundle; return what the manifest says of it."""
     name, machine = system
-    packages = [*bundle.BASE_PACKAGES, *bundle.REDIS_PACKAGES]
+    packages = [*bundle.BASE_PACKAGES, *bundle.REDIS_PACKAGES, *bundle.RECORDS_PACKAGES]
     said: dict[str, Any] = dict.fromkeys(stores, "packages")
     if "mysql" in stores:
         packages += bundle.MYSQL_PACKAGES

@@ -213,6 +213,8 @@ def _problem(key: str, value: Any) -> str | None:
     elif key == "pictures_store" and "://" in value:
         if not re.fullmatch(r"s3://[^/]+(/.*)?", value):
             return "a folder, or a bucket like s3://bucket/folder"
+    elif key == "user_agent" and not (value.isascii() and value.isprintable() and value.strip()):
+        return "a text of letters and signs of ASCII"
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         if not 0 < value < 1_000_000:
             return "more than 0 and less than 1000000"

@@ -585,6 +585,22 @@ async def test_files_of_killed_workers_are_compressed_without_their_torn_line(fo
     await alive.close()
 
 
+async def test_an_early_state_of_a_compressed_file_does_not_replace_it(folder):
+    """As restore.yml brings it, of a file that was compressed after the backup."""
+    store = JsonlStore(folder)
+    await store.open()
+    await store.save(posts(1))
+    (path,) = folder.iterdir()
+    early = path.read_bytes()
+    await store.save(posts(2))
+    await store.close()
+    await closed(JsonlStore(folder))
+    path.write_bytes(early)
+    await closed(JsonlStore(folder))
+    assert [found.suffix for found in folder.iterdir()] == [".gz"]
+    assert (await JsonlStore(folder).counts())["posts"] == 2
+
+
 async def test_folders_of_several_nodes_are_one_store(folder):
     nodes = [folder / "a", folder / "b"]
     await closed(JsonlStore(nodes[0]), [THREAD])

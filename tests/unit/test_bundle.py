@@ -193,6 +193,18 @@ def test_the_lists_of_packages_are_those_of_the_roles():
     }
 
 
+def test_packages_that_tasks_name_themselves_are_in_bundles():
+    tasks = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")]
+    tasks.remove(ROOT / "roles/mongodb/tasks/repository.yml")  # which asks mongodb.org: not where a bundle is
+    named = {
+        name
+        for file in tasks
+        for names in re.findall(r"__base_install: \[(.*)\]", file.read_text(encoding="utf-8"))
+        for name in names.split(", ")
+    }
+    assert named == {*bundle.RECORDS_PACKAGES}
+
+
 def test_mongodb_comes_from_where_its_role_has_it_from():
     defaults = yaml.safe_load((ROOT / "roles/mongodb/defaults/main.yml").read_text(encoding="utf-8"))
     assert defaults["mongodb_apt_key_url"] == bundling.MONGODB_KEY_URL

@@ -57,6 +57,8 @@ def test_defaults_without_a_file(monkeypatch, tmp_path):
         ({"mongodb_url": "mongodb://master:27017"}, "database in its path"),
         ({"api_url": "tiebac.baidu.com"}, "api_url must be a URL like http://host:port"),
         ({"api_url": "http://x/c/f"}, "without a path"),
+        ({"user_agent": "贴吧"}, "user_agent must be a text of letters and signs of ASCII"),
+        ({"user_agent": "a\r\nX: b"}, "user_agent must be a text of letters and signs of ASCII"),
         ({"web_url": "tieba.baidu.com"}, "web_url must be a URL like http://host:port"),
         ({"mysql_url": "mysql://master"}, "database in its path, like mysql://host:port/tieba"),
         ({"storage": "mongodb"}, "storage must be a list of texts, not 'mongodb'"),

@@ -207,9 +207,31 @@ def test_an_inventory_that_cannot_be_read_is_not_one_without_machines(preflight,
     assert said in done.stderr
 
 
-def test_an_inventory_without_machines_is_no_success(tmp_path):
+@pytest.mark.parametrize("name", ["preflight", "health"])
+def test_an_inventory_without_machines_is_no_success(tmp_path, name):
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("all:\n  children:\n    master:\n    slaves:\n")
-    done = ansible("ansible-playbook", "-i", inventory, ROOT / "playbooks" / "preflight.yml")
+    done = ansible("ansible-playbook", "-i", inventory, ROOT / "playbooks" / f"{name}.yml")
     assert done.returncode != 0
     assert "the inventory has no machines" in done.stdout
+
+
+def test_this_machine_is_not_counted_among_those_of_the_inventory(tmp_path):
+    """`make up` and tests count the machines in the recap."""
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all:\n  hosts:\n    here:\n      ansible_connection: local\n")
+    done = ansible("ansible-playbook", "-i", inventory, ROOT / "playbooks" / "inventory.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "localhost" not in done.stdout
+
+
+CHECKED_BY_ANOTHER = {"cluster", "seed", "status"}  # which are parts of others, or tell what they have found
+
+
+def test_every_playbook_refuses_an_inventory_without_machines():
+    playbooks = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "playbooks").glob("*.yml")}
+    first = re.compile(r"import_playbook: (inventory|preflight)\.yml")
+    assert {name for name, text in playbooks.items() if not first.search(text)} == {
+        "inventory",
+        *CHECKED_BY_ANOTHER,
+    }

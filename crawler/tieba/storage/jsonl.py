@@ -231,10 +231,12 @@ class _File:
         try:
             for part in target.parent.glob(f".{target.name}.part-*"):  # of a worker that was killed
                 part.unlink()
-            with self.path.open("rb") as source, whole_file(target) as sink:
-                options: dict[str, Any] = {"filename": "", "mode": "wb", "compresslevel": _COMPRESSION}
-                with gzip.GzipFile(fileobj=sink, **options) as packed:
-                    shutil.copyfileobj(source, packed, 1024 * 1024)
+            # One that is there holds as much, or more, where a backup has brought back an early state.
+            if not target.exists():
+                with self.path.open("rb") as source, whole_file(target) as sink:
+                    options: dict[str, Any] = {"filename": "", "mode": "wb", "compresslevel": _COMPRESSION}
+                    with gzip.GzipFile(fileobj=sink, **options) as packed:
+                        shutil.copyfileobj(source, packed, 1024 * 1024)
             self.path.unlink()
         except OSError:
             pass  # The next worker that starts tries again; nothing is lost.
