@@ -1,7 +1,7 @@
 # Every target's work is in control/ (python3 -m control --help); this file only names it.
 PYTHON ?= python3
 export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE NODE LAST SEED FAULTS LEASE ENGINE SCHEDULER CLUSTER PYPI_MIRROR APT_MIRROR CA_FILE
-export APT_PROXY BUNDLE SYSTEMS ARCH INVENTORY
+export APT_PROXY BUNDLE SYSTEMS ARCH INVENTORY VM
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
 .PHONY: help up scale image down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages bench-provision lint unit lock proto
@@ -15,7 +15,7 @@ up: ## bring up a cluster in containers and crawl: FORUM=聊天 PAGES=10 SLAVES=
 	$(CONTROL) up
 scale: ## have SLAVES=n slaves while the crawl goes on
 	$(CONTROL) scale
-image: ## make an image of a provisioned slave: new slaves start from it
+image: ## make an image of a provisioned slave: new slaves start from it; VM=slave2: a Vagrant box
 	$(CONTROL) image
 status: ## how the crawl goes
 	$(CONTROL) status

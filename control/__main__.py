@@ -16,6 +16,7 @@ if sys.version_info < (3, 11):
 from control import (
     backup,
     bake,
+    box,
     bundle,
     bundling,
     chaos,
@@ -66,6 +67,12 @@ def _scale(_: argparse.Namespace) -> int:
 
 
 def _image(_: argparse.Namespace) -> int:
+    if slave := os.environ.get("VM", ""):
+        with Step("Box") as step:
+            step.result = f"{box.SLAVE} for {box.bake(slave, step)}"
+        print(f"Write slaves: {{box: {box.SLAVE}}} into vagrant/config.local.yml, then:")
+        print(f"vagrant destroy --force {slave} && vagrant up")
+        return 0
     with Step("Image") as step:
         step.result = f"{bake.TAG}, release {bake.make()}; `make scale` makes new slaves from it"
     return 0
@@ -192,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     command("up", _up, "bring the cluster up and crawl (FORUM, PAGES, SLAVES, TARGET)")
     command("setup", _setup, "make the virtual environment, .venv")
     command("scale", _scale, "have SLAVES slaves while the crawl goes on")
-    command("image", _image, "make an image of a provisioned slave, from which new ones start")
+    command("image", _image, "an image of a slave, from which new ones start (VM=slave2: a box)")
     command("down", _down, "remove what `up` made")
     status = command("status", _status, "how the crawl goes")
     status.add_argument("--watch", action="store_true", help="keep showing it until Ctrl-C")

@@ -1,22 +1,27 @@
-"""A Vagrant box for libvirt, built from packages where no catalog of boxes can be reached.
+"""Vagrant boxes: of a provisioned slave; and of packages, where no catalog of boxes can be reached.
 
-Debian stands in for Ubuntu: a plain system, with what any box has (the user vagrant, everybody's key, which
-Vagrant replaces at the first start).
+Both have the user vagrant with everybody's key, which Vagrant replaces when a machine first starts. In the
+second, for libvirt alone, Debian stands in for Ubuntu.
 """
 
 import hashlib
 import json
+import math
+import os
 import struct
 import tarfile
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from control.process import run, sudo
-from control.project import APT_MIRROR, CACHE
+from control import environment
+from control.process import ControlError, run, sudo
+from control.project import APT_MIRROR, CACHE, ROOT, VENV
+from control.terminal import Step
 
 SUITE = "bookworm"
 NAME = f"tieba/debian-{SUITE}"
+SLAVE = "tieba/slave"
 _PACKAGES = [
     *("systemd", "systemd-sysv", "dbus", "udev", "kmod", "procps", "linux-image-cloud-amd64", "extlinux"),
     *("openssh-server", "sudo", "python3", "python3-apt", "ca-certificates", "libcurl4", "rsync"),
@@ -26,7 +31,8 @@ _DISK_GB = 8  # what the machines see; the box holds only what is used
 _SECTOR = 512
 _START = 1048576  # bytes in front of the file system: where partitioning tools put the first one
 # Everybody's, which comes with Vagrant; Vagrant puts another one in its place when a machine first starts.
-_PUBLIC_KEY = Path("keys") / "vagrant.pub"
+_PUBLIC_KEY = "keys/vagrant.pub"
+_VAGRANT = ("/usr/share/rubygems-integration", "/opt/vagrant/embedded/gems")  # of Debian, of HashiCorp
 
 _SETUP = """
 set -eu
@@ -68,6 +74,39 @@ extlinux --install $root/boot/extlinux
 """
 
 
+def bake(slave: str, step: Step) -> str:
+    """Make a box of a slave that Vagrant has made here, and have Vagrant know it; return its provider.
+
+    The slave is halted, and is no machine of its own any more. Raises ControlError.
+    """
+    data = Path(os.environ.get("VAGRANT_DOTFILE_PATH") or ROOT / ".vagrant")
+    made = [identity.parent for identity in data.glob(f"machines/{slave}/*/id") if identity.read_text()]
+    if not made:
+        raise ControlError(f"VM={slave}: Vagrant has not made it in this folder; see `vagrant status`")
+    key = made[0] / "private_key"
+    environment.ensure()
+    step.now(f"taking from {slave} what makes it that machine")
+    # Else what is made of the box would only know the key of this one.
+    everybody = f"echo '{_public_key().read_text().strip()}' >>.ssh/authorized_keys"
+    run("ssh", "-F", str(data / "ssh_config"), slave, everybody, timeout=60)
+    playbook = [str(VENV / "bin" / "ansible-playbook"), "--inventory=inventory/vagrant", "playbooks/bake.yml"]
+    run(*playbook, f"--extra-vars=bake_slave={slave}")
+    run("vagrant", "halt", slave)
+    step.now("packing its disk")
+    folder = CACHE / "vms"
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as name:
+        box = Path(name) / "slave.box"
+        if made[0].name == "libvirt":
+            _pack_domain(made[0], box)
+        else:
+            # Vagrant would put it into the box.
+            key.unlink(missing_ok=True)
+            run("vagrant", "package", slave, "--output", str(box))
+        run("vagrant", "box", "add", "--force", "--name", SLAVE, str(box))
+    return made[0].name
+
+
 def build() -> Path:
     """Build the box, unless it is there, and return its path; needs root for the file system's owners."""
     recipe = hashlib.sha256(f"{_PACKAGES}{_SETUP}{_DISK_GB}{SUITE}".encode()).hexdigest()[:12]
@@ -83,7 +122,8 @@ def build() -> Path:
 
 def pack(disk: Path, box: Path) -> None:
     """Make a box of a disk image in the format qcow2."""
-    metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": _DISK_GB}
+    size = json.loads(run("qemu-img", "info", "--output=json", str(disk)).stdout)["virtual-size"]
+    metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": math.ceil(size / (1 << 30))}
     metadata_file = disk.with_name("metadata.json")
     metadata_file.write_text(json.dumps(metadata))
     partial = box.with_suffix(".part")
@@ -92,6 +132,17 @@ def pack(disk: Path, box: Path) -> None:
         tar.add(metadata_file, metadata_file.name)
         tar.add(disk, "box.img")
     partial.replace(box)
+
+
+def _pack_domain(machine: Path, box: Path) -> None:
+    """Make a box of the disk of a machine of libvirt's, which is halted."""
+    virsh = ["virsh", "--quiet", "--connect", "qemu:///system"]
+    listed = run(*virsh, "domblklist", (machine / "id").read_text().strip()).stdout
+    source = listed.split(maxsplit=1)[1].splitlines()[0].strip()
+    disk = box.with_name("disk.qcow2")
+    run(*sudo(), "qemu-img", "convert", "-c", "-O", "qcow2", source, str(disk))
+    run(*sudo(), "chown", str(os.getuid()), str(disk))
+    pack(disk, box)
 
 
 def _disk(folder: Path) -> Path:
@@ -132,5 +183,8 @@ def _boot_record() -> bytes:
 
 
 def _public_key() -> Path:
-    listed = run("dpkg", "--listfiles", "vagrant").stdout.split()
-    return next(Path(name) for name in listed if Path(name).match(str(_PUBLIC_KEY)))
+    """Return where Vagrant has everybody's key; raises ControlError."""
+    for folder in _VAGRANT:
+        for path in Path(folder).glob(f"**/vagrant-[0-9]*/{_PUBLIC_KEY}"):
+            return path
+    raise ControlError(f"keys/vagrant.pub: not in {' or '.join(_VAGRANT)}; install Vagrant")

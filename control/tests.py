@@ -36,7 +36,7 @@ def unit() -> None:
     environment.ensure("test")
     _name_servers()
     _say("pytest")
-    _tool("pytest", "-q")
+    _tool("pytest", "-q", "--numprocesses=3", "--dist=worksteal")  # most of them wait
 
 
 def containers() -> None:

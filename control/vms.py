@@ -105,11 +105,14 @@ def _checks() -> None:
         step.result = _run(step, [*pytest, "--ansible-inventory=inventory/vagrant", *tests], _PLAY_SECONDS)
     with Step("Crawl, with a reboot of the master") as step:
         _crawl(step)
+    with Step("make image VM=slave2") as step:
+        _run(step, ["make", "image", "VM=slave2"], _PLAY_SECONDS)
+        _configure(slaves={**_CONFIG["slaves"], "box": box.SLAVE})
     with Step("vagrant destroy slave2, vagrant up") as step:
         _run(step, ["vagrant", "destroy", "--force", "slave2"], 300)
         _run(step, ["vagrant", "up"], _UP_SECONDS)
-        _wait(step, _BOOT_SECONDS, lambda: "active" in _ssh("slave2", "systemctl is-active tieba-crawler@1"))
-        step.result = "crawls again"
+        _wait(step, _BOOT_SECONDS, lambda: _ssh("slave2", "systemctl is-active tieba-crawler@1") == "active")
+        step.result = "from its own box, crawls again"
 
 
 def _crawl(step: Step) -> None:
@@ -174,11 +177,16 @@ def _copy_tree() -> None:
             shutil.copy2(source, copy, follow_symlinks=False)
     (TREE / ".venv").symlink_to(ROOT / ".venv")
     (TREE / ".cache").symlink_to(CACHE)
+    _configure()
+
+
+def _configure(**changes: Any) -> None:
+    """Write the copy's own settings."""
     variables = dict(_CONFIG["variables"])
     if APT_MIRROR:
         variables["base_apt_mirror"] = APT_MIRROR
     # YAML understands JSON.
-    local = json.dumps({**_CONFIG, "variables": variables}, ensure_ascii=False, indent=1)
+    local = json.dumps({**_CONFIG, "variables": variables, **changes}, ensure_ascii=False, indent=1)
     (TREE / "vagrant" / "config.local.yml").write_text(local, encoding="utf-8")
 
 
@@ -239,8 +247,9 @@ def _destroy(step: Step) -> None:
         if domain.startswith(f"{TREE.name}_"):
             _virsh("destroy", domain)
             _virsh("undefine", domain, "--remove-all-storage")
+    boxes = tuple(f"{name.replace('/', '-VAGRANTSLASH-')}_" for name in (box.NAME, box.SLAVE))
     for volume in _virsh("vol-list", "default").split():
-        if volume.startswith(f"{box.NAME.replace('/', '-VAGRANTSLASH-')}_"):
+        if volume.startswith(boxes):
             _virsh("vol-delete", volume, "default")
     for folder in (TREE, _HOME):
         shutil.rmtree(folder, ignore_errors=True)
