@@ -44,7 +44,8 @@ def make() -> str:
     options = [word for change in changes for word in ("--change", change)]
     old = _id()
     older = [f"/opt/tieba/releases/{name}" for name in releases if name != has]
-    _copy(["export", cluster.container(slave)], ["import", *options, "-", TAG], [*patterns(), *older])
+    made = _copy(["export", cluster.container(slave)], ["import", *options, "-"], [*patterns(), *older])
+    docker("tag", made, TAG)
     if old:
         docker("rmi", old, check=False)  # not while slaves made from it are there
     return has
@@ -89,8 +90,8 @@ def forget(source: IO[bytes], target: IO[bytes], forgotten: Iterable[str]) -> No
             copy.addfile(member, machine.extractfile(member) if member.isreg() and member.size else None)
 
 
-def _copy(export: list[str], imported: list[str], forgotten: list[str]) -> None:
-    """Pass what one command of Docker's writes through `forget` to another one.
+def _copy(export: list[str], imported: list[str], forgotten: list[str]) -> str:
+    """Pass what one command of Docker's writes through `forget` to another one; return what that one says.
 
     `docker commit` would pause the slave, and lower layers would keep what upper ones remove.
     """
@@ -102,10 +103,15 @@ def _copy(export: list[str], imported: list[str], forgotten: list[str]) -> None:
         # One of them has ended before its time, and says why.
         with contextlib.suppress(BrokenPipeError, tarfile.ReadError):
             forget(cast("IO[bytes]", source.stdout), cast("IO[bytes]", target.stdin), forgotten)
-        errors = [process.communicate()[1].decode(errors="replace") for process in (source, target)]
+        said = [
+            [text.decode(errors="replace") for text in process.communicate()] for process in (source, target)
+        ]
+    made = said[1][0].strip()
     if source.returncode or target.returncode:
-        remove()
-        raise ControlError(f"docker: {last_line(''.join(errors))}")
+        if made:
+            docker("rmi", made, check=False)
+        raise ControlError(f"docker: {last_line(''.join(errors for _, errors in said))}")
+    return made
 
 
 def _releases(python: str) -> list[str]:

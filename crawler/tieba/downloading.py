@@ -32,7 +32,7 @@ _HEADERS = {  # Scrapy's, so that the site answers both engines alike
     "Accept-Language": "en",
     "Accept-Encoding": ACCEPT_ENCODING,
 }
-# What a server that has closed a kept connection causes, before it has seen the next request.
+# What a server that has closed a kept connection causes, before it has answered the next request.
 _STALE = (RemoteDisconnected, BrokenPipeError, ConnectionResetError, ConnectionAbortedError)
 _PIECE = 2**18  # bytes that are read at once
 
@@ -50,8 +50,9 @@ class Download:
 
 
 class Downloader:
-    """At most `threads` downloads at once, each within `timeout` seconds from its first byte to its last.
+    """At most `threads` downloads at once, each within `timeout` seconds once it is connected.
 
+    Connecting has as many for each address of the site, since it cannot be broken off.
     They go out by `bind_address`, an address of this machine; None: by that which the system chooses.
     """
 
@@ -223,14 +224,17 @@ def _fetch(task: _Task, connections: _Connections, headers: Mapping[str, str]) -
     while True:
         connection, was_used = connections.get(parts.scheme, parts.netloc)
         try:
-            return _ask(task, connection, headers)
+            response = _ask(task, connection, headers)
         except _STALE:
             connections.drop()
             if not was_used:
                 raise
+        else:
+            return _receive(task, connection, response)
 
 
-def _ask(task: _Task, connection: _Connection, headers: Mapping[str, str]) -> Received:
+def _ask(task: _Task, connection: _Connection, headers: Mapping[str, str]) -> HTTPResponse:
+    """Send a request; gives the answer, of which the body has not been read."""
     download, http = task.download, connection.http
     if http.sock is None:
         http.connect()
@@ -243,17 +247,20 @@ def _ask(task: _Task, connection: _Connection, headers: Mapping[str, str]) -> Re
         download.body or None,
         {**headers, **connection.headers, **download.headers},
     )
-    response = http.getresponse()
+    return http.getresponse()
+
+
+def _receive(task: _Task, connection: _Connection, response: HTTPResponse) -> Received:
     body = _read(response)
     task.uses(None)
     if response.will_close:
-        http.close()
+        connection.http.close()
     found: dict[str, str] = {}
     for name, value in response.headers.items():
         key = name.lower()
         found[key] = f"{found[key]}, {value}" if key in found else value
     body = decompressed(body, found.get("content-encoding", ""))
-    return Received(body, response.status, download.url, found, datetime.now(timezone.utc))
+    return Received(body, response.status, task.download.url, found, datetime.now(timezone.utc))
 
 
 def _read(response: HTTPResponse) -> bytes:

@@ -118,11 +118,13 @@ def test_a_slave_from_an_image_crawls_within_seconds():
     # So that the new one has this machine's cores for itself.
     for other in others:
         on(other, "sudo", "systemctl", "stop", "tieba-crawler@*.service")
-    done = make("scale", SLAVES=slave.removeprefix("slave"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert first_lease(slave) <= LEASE_SECONDS
-    for other in others:
-        on(other, "sudo", "systemctl", "restart", "tieba-crawler.target")
+    try:
+        done = make("scale", SLAVES=slave.removeprefix("slave"))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert first_lease(slave) <= LEASE_SECONDS
+    finally:
+        for other in others:
+            on(other, "sudo", "systemctl", "restart", "tieba-crawler.target")
     details = json.loads(docker("inspect", cluster.container(slave)))[0]
     assert details["Config"]["Image"] == bake.TAG
     ids = {on(node, "cat", "/etc/machine-id").stdout for node in ("slave1", slave)}
