@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "vagrant" / "config.yml"
-needs_ruby = pytest.mark.skipif(not shutil.which("ruby"), reason="no ruby; `make test-vms` installs it")
+needs_ruby = pytest.mark.skipif(not shutil.which("ruby"), reason="no ruby; `make test` installs it")
 INTERFACE = "Tieba::Checks::Interface.new({name!r}, {address!r}, IPAddr.new({network!r}))"
 
 
