@@ -107,6 +107,9 @@ module Tieba
 
       def ansible_version
         Vagrant::Util::Subprocess.execute("ansible-playbook", "--version").stdout[/\d+(\.\d+)+/]
+      rescue StandardError
+        # Such as that of a .venv whose Python, or whose folder, is gone; Vagrant's own errors differ by version.
+        nil
       end
     end
   end
