@@ -34,6 +34,8 @@ def lint() -> None:
 def unit() -> None:
     """Run the unit tests, and the integration tests against real servers."""
     environment.ensure("test")
+    if not shutil.which("ruby"):  # the checks in front of `vagrant up` are written in it
+        apt_install("ruby")
     _name_servers()
     _say("pytest")
     _tool("pytest", "-q", "--numprocesses=3", "--dist=worksteal")  # most of them wait

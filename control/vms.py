@@ -29,7 +29,6 @@ _PACKAGES = [
     *("qemu-system-x86", "qemu-utils", "mmdebstrap", "extlinux", "openssh-client"),
 ]
 _URI = "qemu:///system"
-_NETWORK = "vagrant-libvirt"  # what all machines of vagrant-libvirt reach the world through
 _FORUM = "聊天"
 _PAGES = 4  # some 400 requests
 _SITE = "http://192.168.56.10:8080"
@@ -247,6 +246,10 @@ def _destroy(step: Step) -> None:
         if domain.startswith(f"{TREE.name}_"):
             _virsh("destroy", domain)
             _virsh("undefine", domain, "--remove-all-storage")
+    for network in _virsh("net-list", "--all", "--name").split():
+        if re.fullmatch(rf"{TREE.name}\d+", network):
+            _virsh("net-destroy", network)
+            _virsh("net-undefine", network)
     boxes = tuple(f"{name.replace('/', '-VAGRANTSLASH-')}_" for name in (box.NAME, box.SLAVE))
     for volume in _virsh("vol-list", "default").split():
         if volume.startswith(boxes):

@@ -15,6 +15,8 @@ module Tieba
     # Bridges and adapters on which providers put their machines.
     OURS = /\A(vboxnet|virbr|vmnet|VirtualBox)/.freeze
     PLUGINS = { "libvirt" => "vagrant-libvirt" }.freeze
+    # Through these networks providers let machines out; every machine is in its provider's.
+    PROVIDER_NETWORKS = { "virtualbox" => "10.0.2.0/24", "libvirt" => "192.168.121.0/24" }.freeze
     ANSWER_SECONDS = 0.5
 
     # An address of this computer, with the network that it is in.
@@ -57,21 +59,46 @@ module Tieba
       outside = settings.machines.find { |machine| allowed.none? { |range| range.include?(machine.address) } }
       return unless outside
 
-      raise Error, "#{outside.name} gets the address #{outside.address}, but VirtualBox allows only " \
-                   "#{allowed.map { |range| "#{range}/#{range.prefix}" }.join(', ')}: choose others in #{Settings::LOCAL}, " \
-                   "or allow them in #{VIRTUALBOX_FILE}"
+      known = allowed.map { |range| "#{range}/#{range.prefix}" }.join(", ")
+      raise Error, "#{outside.name} gets the address #{outside.address}, " \
+                   "but VirtualBox allows #{known.empty? ? 'none' : "only #{known}"}: " \
+                   "choose others in #{Settings::LOCAL}, or allow them in #{VIRTUALBOX_FILE}"
     end
 
     def virtualbox_ranges(text)
       words = text ? text.lines.grep(/\A\s*\*/).flat_map { |line| line.delete("*").split } : VIRTUALBOX_RANGES
       words = ["0.0.0.0/0"] if text && words.empty? && text.match?(/^\s*\*/)
-      words.map { |word| IPAddr.new(word) }.select(&:ipv4?)
+      words.map { |word| virtualbox_one(word) }.select(&:ipv4?)
+    end
+
+    def virtualbox_one(word)
+      IPAddr.new(word)
+    rescue IPAddr::Error
+      raise Error, "#{VIRTUALBOX_FILE}: #{word} is no range of addresses, such as #{VIRTUALBOX_RANGES.first}: correct it"
+    end
+
+    # The machines' network may not be the one that their provider uses itself.
+    def provider_network(settings, provider)
+      taken = PROVIDER_NETWORKS[provider.to_s]
+      return unless taken && overlap?(IPAddr.new(taken), settings.network)
+
+      raise Error, "#{settings.network}/24, the machines' network: #{provider} itself uses #{taken}; " \
+                   "choose another one: #{Settings::CHANGE} in #{Settings::LOCAL}"
+    end
+
+    # Machines that the settings no longer know would stay, and crawl on; Vagrant can no longer name them.
+    def forgotten(settings, made)
+      name = (made - settings.names).min
+      return unless name
+
+      raise Error, "#{name} is still there, but slaves.count is #{settings.names.length - 1}: " \
+                   "raise it in #{Settings::LOCAL}, vagrant destroy #{name}, then lower it again"
     end
 
     # Nothing else on this computer may be in the machines' network.
     def network(settings, interfaces: interfaces_here, routes: routes_here)
       ours = settings.network
-      clash = (interfaces + routes).find { |other| !other.name.match?(OURS) && overlap?(other.network, ours) }
+      clash = (interfaces + routes).find { |other| !provided?(other, settings) && overlap?(other.network, ours) }
       return unless clash
 
       what = clash.address ? "has #{clash.address}" : "has a route"
@@ -82,7 +109,7 @@ module Tieba
     # Nobody else may have a machine's address.  What is not on a network of ours is not asked.
     def addresses(settings, made, interfaces: interfaces_here, answers: method(:answers?))
       own = interfaces.map(&:address)
-      reachable = interfaces.any? { |interface| interface.name.match?(OURS) && settings.network.include?(interface.address) }
+      reachable = interfaces.any? { |interface| provided?(interface, settings) && settings.network.include?(interface.address) }
       settings.machines.each do |machine|
         next if made.include?(machine.name)
 
@@ -93,6 +120,11 @@ module Tieba
         raise Error, "#{machine.name} gets the address #{machine.address}, but #{who} has it: stop that one, or change " \
                      "#{Settings::CHANGE} in #{Settings::LOCAL}"
       end
+    end
+
+    # Whether it is a provider's interface. On Windows and macOS the name does not tell, but it has the host's address.
+    def provided?(interface, settings)
+      interface.name.match?(OURS) || interface.address == settings.network.succ.to_s
     end
 
     def overlap?(one, other)
@@ -109,9 +141,10 @@ module Tieba
     end
 
     def interfaces_here
-      Socket.getifaddrs.select { |found| found.addr&.ipv4? && found.netmask }.map do |found|
+      Socket.getifaddrs.select { |found| found.addr&.ipv4? }.map do |found|
         address = found.addr.ip_address
-        Interface.new(found.name, address, IPAddr.new(address).mask(found.netmask.ip_address))
+        # Ruby for Windows knows no masks.
+        Interface.new(found.name, address, IPAddr.new(address).mask(found.netmask&.ip_address || "255.255.255.0"))
       end
     end
 

@@ -34,7 +34,8 @@ module Tieba
 
     # Whether Ansible, inside the master, must be called from another machine's start.
     def elsewhere?
-      @inside && !targets.include?("master") && due? && is_cluster? && !@arguments.include?("--no-provision")
+      wanted = due? || %w[provision --provision].any? { |word| @arguments.include?(word) }
+      @inside && !targets.include?("master") && wanted && is_cluster? && !@arguments.include?("--no-provision")
     end
 
     private

@@ -28,6 +28,7 @@ module Tieba
       coming = { machine.name.to_s => machine.provider_name.to_s }
       SSHConfig.write(machine.env.local_data_path, Plugin.settings.machines, coming)
       @app.call(env)
+      SSHConfig.keep_key(machine)
     rescue Error => e
       raise Stop, e.message
     rescue *NO_BOX => e
@@ -54,7 +55,7 @@ module Tieba
     end
   end
 
-  # vagrant-libvirt calls the provisioners of a machine that runs already twice in one `vagrant up`.
+  # Before each provisioner: vagrant-libvirt calls those of a machine that runs already twice in one `vagrant up`.
   class Provision
     @done = []
     class << self
@@ -70,6 +71,7 @@ module Tieba
       return if Provision.done.include?(provisioner)
 
       Provision.done << provisioner
+      SSHConfig.keep_key(env[:machine])
       @app.call(env)
     end
   end
@@ -89,10 +91,12 @@ module Tieba
         return if @checked
 
         made = SSHConfig.made(machine.env.local_data_path).keys
+        Checks.forgotten(settings, made)
         case machine.provider_name
         when :virtualbox then Checks.virtualbox_range(settings) unless Vagrant::Util::Platform.windows?
         when :libvirt then Checks.driver(settings.libvirt_driver)
         end
+        Checks.provider_network(settings, machine.provider_name)
         Checks.network(settings)
         Checks.addresses(settings, made)
         Checks.ansible(ansible_version) if ansible_on_host
@@ -103,6 +107,9 @@ module Tieba
 
       def ansible_version
         Vagrant::Util::Subprocess.execute("ansible-playbook", "--version").stdout[/\d+(\.\d+)+/]
+      rescue StandardError
+        # Such as that of a .venv whose Python, or whose folder, is gone; Vagrant's own errors differ by version.
+        nil
       end
     end
   end

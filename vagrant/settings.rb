@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "date"
 require "ipaddr"
 require "socket"
 require "yaml"
@@ -18,7 +19,7 @@ module Tieba
     PROVIDERS = %w[virtualbox libvirt].freeze
     DRIVERS = %w[kvm qemu].freeze
     MOST_SLAVES = 100
-    LEAST_MEMORY = 512 # MiB
+    LEAST_MEMORY = 1024 # MiB; the system takes some of it, and preflight wants 900
     RESERVED = [0, 1, 255].freeze # last byte of an address: the network's, the host's, broadcasts'
 
     # key -> what its value must be: a class, a range, a list of values, or the keys inside
@@ -44,7 +45,8 @@ module Tieba
       path = File.join(folder, name)
       return {} if name == LOCAL && !File.exist?(path)
 
-      content = YAML.safe_load(File.read(path, encoding: "UTF-8")) || {}
+      # As Python reads it for the inventory: with days, and with & and *.
+      content = YAML.safe_load(File.read(path, encoding: "UTF-8"), permitted_classes: [Date, Time], aliases: true) || {}
       raise Error, "#{name}: it holds #{content.inspect}, not settings with names; see #{FILE}" unless content.is_a?(Hash)
 
       content
@@ -99,7 +101,8 @@ module Tieba
         expected = shape[key] or raise Error, unknown(file, name, key, shape)
         next if fits?(value, expected, file, [*path, key])
 
-        raise Error, "#{file}: #{name} is #{value.inspect}: it must be #{say(expected)}"
+        shown = { NilClass => "null", Date => value.to_s }[value.class] || value.inspect
+        raise Error, "#{file}: #{name} is #{shown}: it must be #{say(expected)}"
       end
     end
 
@@ -178,7 +181,8 @@ module Tieba
       first = IPAddr.new(slaves["first_address"]).to_i
       [Machine.new("master", master["address"], master["cpus"], master["memory"])] +
         Array.new(slaves["count"]) do |index|
-          address = IPAddr.new(first + index, Socket::AF_INET).to_s
+          # After the last address of all comes the first one, which check_addresses refuses.
+          address = IPAddr.new((first + index) % (1 << 32), Socket::AF_INET).to_s
           Machine.new("slave#{index + 1}", address, slaves["cpus"], slaves["memory"])
         end
     end

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "fileutils"
+
 module Tieba
   # .vagrant/ssh_config, for ssh -F, scp, rsync and editors: the machines that there are, by name.
   module SSHConfig
@@ -19,6 +21,14 @@ module Tieba
         host(machine, File.join(data_path, "machines", machine.name, providers[machine.name], "private_key"))
       end
       File.write(File.join(data_path, "ssh_config"), hosts.join("\n"))
+    end
+
+    # Put the key of +machine+, one of Vagrant's, where the others' are: boxes that were packaged from a machine bring theirs along,
+    # and Vagrant leaves it there.
+    def keep_key(machine)
+      key = machine.data_dir.join("private_key")
+      used = machine.ssh_info && machine.ssh_info[:private_key_path].first
+      FileUtils.install(used, key, mode: 0o600) if used && !key.exist?
     end
 
     def host(machine, key)

@@ -69,6 +69,13 @@ def settings(**variables):
             "crawler_storage is ['mysql', 'sqlite']: it must be a list of one or several of mongodb, mysql, "
             "jsonl, such as [mongodb]",
         ),
+        (
+            "crawler_storage",
+            [{"mysql": 1}],
+            "crawler_storage is [{'mysql': 1}]: it must be a list of one or several of mongodb, mysql, "
+            "jsonl, such as [mongodb]",
+        ),
+        ("tieba_target", ["live"], "tieba_target is ['live']: it must be live or replica"),
         ("tieba_sorce", "web", "tieba_sorce: there is no such variable; did you mean tieba_source?"),
         (
             "crawler_seeds",
@@ -161,6 +168,8 @@ DOOR = {"ansible_host": "10.0.0.1"}
         (groups(others={"europe": ["s"], "slaves_of_europe": ["s"]}), "live"),
         (groups(m={"node_address": "m", **DOOR, "ansible_port": 23}, s=DOOR), "live"),
         (groups(slaves=("m",), m={"ansible_connection": "local"}), "live"),
+        (groups(slaves=("m",), m={"node_address": "127.0.0.1"}), "live"),
+        (groups(s={"node_address": "127.0.0.1"}), "live"),
         (groups(s={"node_address": "fe80::2"}), "live"),
     ],
 )  # fmt: skip
@@ -194,6 +203,17 @@ def test_a_good_inventory_has_no_errors(check, target):
         ),
         (groups(s={"ansible_host": "10.0.0.3:2222"}), "live", "a port goes to ansible_port"),
         (groups(m={"node_address": "fe80::1"}), "live", "its servers listen on IPv4 alone"),
+        (
+            groups(m={"node_address": "127.0.0.1"}),
+            "live",
+            "node_address of m is 127.0.0.1: there each of the others finds itself; give the address that",
+        ),
+        (
+            groups(s={"ansible_host": None}),
+            "live",
+            "ansible_host of s is empty: give an address or a name, or",
+        ),
+        (groups(m={"ansible_host": "localhost"}), "live", "ansible_host of m is localhost: there each of"),
         (
             groups(others={"slave": ["a", "b"]}),
             "live",

@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "vagrant" / "config.yml"
-needs_ruby = pytest.mark.skipif(not shutil.which("ruby"), reason="no ruby; `make test-vms` installs it")
+needs_ruby = pytest.mark.skipif(not shutil.which("ruby"), reason="no ruby; `make test` installs it")
 INTERFACE = "Tieba::Checks::Interface.new({name!r}, {address!r}, IPAddr.new({network!r}))"
 
 
@@ -39,7 +39,7 @@ def ruby(folder):
     def run(expression):
         program = f"""
             require "json"
-            %w[settings checks plan].each {{ |name| require "{ROOT}/vagrant/#{{name}}" }}
+            %w[settings checks plan ssh_config].each {{ |name| require "{ROOT}/vagrant/#{{name}}" }}
             begin
               settings = Tieba::Settings.load("{folder}")
               puts JSON.generate([{expression}])
@@ -66,11 +66,14 @@ MACHINES = "settings.machines.to_h { |machine| [machine.name, machine.address] }
             "config.local.yml: slaves.count is 0: it must be a whole number from 1 to",
         ),
         ("slaves: {count: two}", 'slaves.count is "two"'),
+        ("slaves: {count: }", "slaves.count is null: it must be a whole number"),
+        # Preflight would refuse it, after the machines are made.
+        ("slaves: {memory: 512}", "slaves.memory is 512: it must be a whole number from 1024 to"),
         ("slaves: 3", "slaves is 3: it must be settings with names: box, count, first_address"),
         ("slave: {count: 3}", "slave: there is no such setting; did you mean slaves?"),
         ("slaves: {cuonts: 3}", "slaves.cuonts: there is no such setting; did you mean count?"),
         ("colour: red", "colour: there is no such setting; known are box, box_version, master"),
-        ("master: {memory: 2G}", 'master.memory is "2G": it must be a whole number from 512 to'),
+        ("master: {memory: 2G}", 'master.memory is "2G": it must be a whole number from 1024 to'),
         ("master: {address: 192.168.56.300}", "it must be an IPv4 address, such as 192.168.56.10"),
         ("slaves: {first_address: 192.168.56.9}", "slave2 gets the address 192.168.56.10, as master does"),
         (
@@ -81,6 +84,15 @@ MACHINES = "settings.machines.to_h { |machine| [machine.name, machine.address] }
             "slaves: {first_address: 192.168.56.254}",
             "slave2 gets the address 192.168.56.255: the ends",
         ),
+        (
+            "master: {address: 255.255.255.9}\nslaves: {first_address: 255.255.255.254, count: 3}",
+            "slave2 gets the address 255.255.255.255: the ends",
+        ),
+        (
+            "master: {address: 255.255.255.254}\nslaves: {first_address: 255.255.255.253, count: 5}",
+            "slave2 gets the address 255.255.255.254, as master does",
+        ),
+        ("box_version: 2026-01-31", "box_version is 2026-01-31: it must be a version"),
         ("master: {address: 192.168.56.1}", "master gets the address 192.168.56.1: the ends .0, .1 and"),
         ("box: {vmware: x}", "it must be the name of a box, or one for each of virtualbox, libvirt"),
         ("libvirt_driver: tcg", 'libvirt_driver is "tcg": it must be kvm or qemu'),
@@ -94,6 +106,12 @@ def test_a_wrong_setting_gets_one_line(local, ruby, text, words):
     line = ruby("settings.names")
     assert words in line
     assert "\n" not in line
+
+
+@needs_ruby
+def test_variables_are_what_yaml_allows(local, ruby):
+    local("variables: {crawler_seeds: &seeds [{forum: 聊天, since: 2026-01-31}], mine: *seeds}")
+    assert ruby("settings.names") == ["master", "slave1", "slave2"]
 
 
 @needs_ruby
@@ -126,6 +144,9 @@ def test_a_box_for_all_providers_or_for_each(local, ruby):
         ),
         ([("tun0", None, "192.168.56.128/25")], "tun0 of this computer has a route in 192.168.56.128/25"),
         ([("vboxnet0", "192.168.56.1", "192.168.56.0/24")], None),
+        # The same on Windows and macOS, whose names do not tell.
+        ([("ethernet_32774", "192.168.56.1", "192.168.56.0/24")], None),
+        ([("bridge100", "192.168.56.1", "192.168.56.0/24")], None),
         ([("eth0", "192.168.57.7", "192.168.57.0/24")], None),
     ],
 )
@@ -145,8 +166,9 @@ def test_a_network_that_is_somebody_elses(ruby, interfaces, words):
         ([], False, None),
     ],
 )
-def test_an_address_in_use(ruby, made, has_network, words):
-    known = _interface("virbr1", "192.168.56.1", "192.168.56.0/24") if has_network else ""
+@pytest.mark.parametrize("name", ["virbr1", "ethernet_32774"])
+def test_an_address_in_use(ruby, made, has_network, words, name):
+    known = _interface(name, "192.168.56.1", "192.168.56.0/24") if has_network else ""
     answers = '->(address) { address == "192.168.56.11" }'
     line = ruby(
         f"Tieba::Checks.addresses(settings, {made}, interfaces: [{known}], answers: {answers}) && nil"
@@ -164,6 +186,8 @@ def _interface(name, address, network):
     [
         (None, True),
         ("* 10.0.0.0/8\n", False),
+        ("# none\n", False),
+        ("* 10.0.0.0/8 # ours\n", False),
         ("* 10.0.0.0/8 192.168.0.0/16\n* 2001::/64\n", True),
         ("*\n", True),
     ],
@@ -173,13 +197,57 @@ def test_the_range_that_virtualbox_allows(ruby, text, allowed):
     if allowed:
         assert line is None
     else:
-        assert "VirtualBox allows only 10.0.0.0/8: choose others" in line
+        words = {
+            "* 10.0.0.0/8\n": "VirtualBox allows only 10.0.0.0/8: choose others",
+            "# none\n": "VirtualBox allows none: choose others",
+            "* 10.0.0.0/8 # ours\n": "/etc/vbox/networks.conf: # is no range of addresses, such as",
+        }
+        assert words[text] in line
 
 
 @needs_ruby
 def test_without_a_file_virtualbox_allows_few_addresses(local, ruby):
     local("master: {address: 10.1.1.10}\nslaves: {first_address: 10.1.1.11}")
     assert "VirtualBox allows only 192.168.56.0/21" in ruby("Tieba::Checks.virtualbox_range(settings, nil)")
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("provider", "first", "clashes"),
+    [
+        ("virtualbox", "10.0.2", True),
+        ("libvirt", "10.0.2", False),
+        ("libvirt", "192.168.121", True),
+        ("hyperv", "10.0.2", False),
+    ],
+)
+def test_the_network_that_the_provider_uses_itself(local, ruby, provider, first, clashes):
+    local(f"master: {{address: {first}.10}}\nslaves: {{first_address: {first}.11}}")
+    line = ruby(f"Tieba::Checks.provider_network(settings, :{provider})")
+    assert (line or "").startswith(f"{first}.0/24, the machines' network: {provider} itself uses") == clashes
+
+
+@needs_ruby
+def test_a_slave_that_the_settings_no_longer_know_is_not_forgotten(local, ruby):
+    assert ruby('Tieba::Checks.forgotten(settings, ["master", "slave2"])') is None
+    local("slaves: {count: 1}")
+    line = ruby('Tieba::Checks.forgotten(settings, ["master", "slave1", "slave2"])')
+    assert line.startswith("slave2 is still there, but slaves.count is 1: raise it in")
+
+
+@needs_ruby
+def test_the_key_that_a_box_brought_along_is_put_where_ansible_looks_for_it(folder, ruby):
+    (folder / "vagrant_private_key").write_text("the box's")
+    program = """begin
+        require "pathname"
+        used = {private_key_path: ["FOLDER/vagrant_private_key"]}
+        machine = Struct.new(:data_dir, :ssh_info).new(Pathname.new("FOLDER"), used)
+        Tieba::SSHConfig.keep_key(machine)
+        File.write("FOLDER/vagrant_private_key", "another")
+        Tieba::SSHConfig.keep_key(machine)
+        [File.read("FOLDER/private_key"), File.stat("FOLDER/private_key").mode & 0o777]
+    end"""
+    assert ruby(program.replace("FOLDER", str(folder))) == ["the box's", 0o600]
 
 
 @needs_ruby
@@ -223,6 +291,9 @@ def test_programs_that_are_too_old_or_missing(ruby, check, words):
         ("up slave2", "master slave1", True, ["slave2", True, True]),
         ("up slave2 --no-provision", "master slave1", True, ["slave2", True, False]),
         ("up slave2", "master slave1 slave2", True, ["slave2", False, False]),
+        ("provision slave1", "master slave1 slave2", True, ["slave1", False, True]),
+        ("up slave1 --provision", "master slave1 slave2", True, ["slave1", False, True]),
+        ("provision slave1", "master slave1 slave2", False, ["slave1", False, False]),
     ],
 )
 def test_when_ansible_runs(ruby, arguments, made, inside, expected):

@@ -112,7 +112,7 @@ def _error(name: str, value: Any, option: Mapping[str, Any], limits: Mapping[str
     wrong = f"{name} is {shown}: it must be {expected}"
     if "pattern" in option and not re.fullmatch(option["pattern"], str(value).strip()):
         return wrong
-    if not fits(value) or (choices and not (values and set(values) <= set(choices))):
+    if not fits(value) or (choices and not (values and all(chosen in choices for chosen in values))):
         return wrong
     if name in limits and not limits[name][0] <= float(value) <= limits[name][1]:
         return wrong
@@ -195,8 +195,8 @@ def _address_errors(hostvars: Mapping[str, Any], hosts: list[str], servers: list
     for host in hosts:
         variables = hostvars[host]
         name = next((name for name in ("node_address", "ansible_host") if name in variables), "the name")
-        address = str(variables.get(name, host))
-        if wrong := _address_error(address, is_server=host in servers):
+        address = str(variables.get(name, host) or "empty")
+        if wrong := _address_error(address, is_server=host in servers, is_alone=len(hosts) == 1):
             errors.append(f"{name} of {host} is {address}: {wrong}")
         is_local = variables.get("ansible_connection") in {"local", "ansible.builtin.local"}
         door = "" if is_local else str(variables.get("ansible_host", host))
@@ -213,8 +213,12 @@ def _address_errors(hostvars: Mapping[str, Any], hosts: list[str], servers: list
     return errors
 
 
-def _address_error(address: str, *, is_server: bool) -> str | None:
+def _address_error(address: str, *, is_server: bool, is_alone: bool) -> str | None:
+    if address == "empty":
+        return "give an address or a name, or leave the variable out"
     version = _ip_version(address)
+    if is_server and not is_alone and re.fullmatch(r"127\.[0-9.]+|::1|0\.0\.0\.0|localhost", address):
+        return "there each of the others finds itself; give the address that they reach it by in node_address"
     if version is None:
         if re.fullmatch(r"[0-9.]+", address) or not re.fullmatch(r"[A-Za-z0-9._-]+", address):
             return "it must be an address or a name alone, such as 10.0.0.10; a port goes to ansible_port"
@@ -335,6 +339,8 @@ def storage_errors(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[st
         variables = hostvars[host]
         stores = variables.get("crawler_storage", ["mongodb"])
         if not isinstance(stores, list):  # told by setting_errors
+            continue
+        if not all(isinstance(store, str) for store in stores):  # neither
             continue
         if len(set(stores)) < len(stores):
             errors[f"crawler_storage is {stores}: name each store once"] = None
