@@ -26,11 +26,13 @@ def ensure(purpose: str = "control", bundle: Bundle | None = None) -> None:
     have = stamp.read_text() if stamp.exists() and PYTHON.exists() else ""
     if have == wanted["test"] or have == wanted[purpose]:
         return
+    # The programs of one that was moved name its old place.
+    is_foreign = bool(have) and not have.endswith(_place())
     if bundle:
-        _install_from(bundle.control_wheels())
+        _install_from(bundle.control_wheels(), anew=is_foreign)
         stamp.write_text(wanted["control"])
         return
-    if not PYTHON.exists() or not (VENV / "bin" / "pip").exists():
+    if is_foreign or not PYTHON.exists() or not (VENV / "bin" / "pip").exists():
         _create()
     # pip builds nothing and installs one wheel: uv, which does the rest in seconds.
     run(
@@ -49,7 +51,7 @@ def ensure(purpose: str = "control", bundle: Bundle | None = None) -> None:
     stamp.write_text(wanted[purpose])
 
 
-def _install_from(wheels: Path) -> None:
+def _install_from(wheels: Path, *, anew: bool) -> None:
     """Make .venv out of `wheels` alone: uv needs neither pip nor the distribution's package for venv."""
     CACHE.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=CACHE) as folder:
@@ -59,7 +61,7 @@ def _install_from(wheels: Path) -> None:
             )
         Path(uv).chmod(0o755)
         offline = {"UV_OFFLINE": "1", "UV_NO_CONFIG": "1", "UV_CACHE_DIR": f"{folder}/cache"}
-        if not PYTHON.exists():  # else it may be what runs this
+        if anew or not PYTHON.exists():  # else it may be what runs this
             run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV), env=offline)
         install = [uv, "pip", "install", "--python", str(PYTHON), "--no-index", "--find-links", str(wheels)]
         run(*install, "--require-hashes", "-r", str(requirements("control")), env=offline)
@@ -85,4 +87,8 @@ def fingerprint(purpose: str) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for path in (requirements(purpose), ROOT / "crawler" / "pyproject.toml"):
         digest.update(path.read_bytes())
-    return f"{purpose} {digest.hexdigest()}"
+    return f"{purpose} {digest.hexdigest()}{_place()}"
+
+
+def _place() -> str:
+    return f" {VENV.resolve()}"
