@@ -9,13 +9,15 @@ import time
 
 import pytest
 
-from control import cluster
+from control import cluster, records
 from control.project import CLUSTER, INVENTORY, ROOT, VENV
+from control.terminal import Step
 from tests.end_to_end.commands import SECONDS, make, on, playbook, status_of_the_crawl, wait_until_finished
+from tests.end_to_end.sampling import Samples, crawling
 
 SECRETS = INVENTORY / "secrets" / CLUSTER
 NAMES = ("redis_admin", "redis_crawler", "mongodb_admin", "mongodb_crawler", "mysql_crawler")
-STORES = ("mongodb", "mysql")
+STORES = ("mongodb", "mysql", "jsonl")
 # Slow, so that the crawl outlasts what happens to it; the same in every playbook, as in an inventory.
 RATE = 5.0
 VARIABLES = {
@@ -97,14 +99,23 @@ def hurry():
         assert on(slave, f"{change} && sudo systemctl restart tieba-crawler.target").returncode == 0
 
 
+def assert_complete():
+    """All is stored in every store."""
+    records.gather(Step("Records"))
+    for store in STORES:
+        report = on("master", f"TIEBA_STORAGE={store} tieba report --truth=http://site:8080")
+        assert report.returncode == 0, report.stdout
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _crawl():
-    """Have both stores, and a crawl under way, which all tests here share."""
-    if not cluster.slaves():
-        make("up", PAGES=1, SLAVES=1)
+    """Have every store, two slaves, and a crawl under way, which all tests here share."""
+    make("up", PAGES=1, SLAVES=2)
     run("site.yml")
     assert on("slave1", "tieba", "seed", "--forum=聊天", f"--pages={PAGES}", "--new").returncode == 0
     wait_for_more(20)
+    yield
+    playbook("site.yml")  # with the stores that the cluster was made for
 
 
 def test_passwords_are_rotated_while_the_crawl_goes_on_even_if_interrupted():
@@ -113,7 +124,10 @@ def test_passwords_are_rotated_while_the_crawl_goes_on_even_if_interrupted():
     made = {path.name for path in SECRETS.glob("*.new")}
     assert made == {f"{name}.new" for name in NAMES}
     wait_for_more(20)
-    run("playbooks/rotate_passwords.yml")
+    with Samples() as samples:
+        run("playbooks/rotate_passwords.yml")
+    assert all(crawling(sample) for sample in samples.all), "the crawl stood still"
+    assert {sample["expired"] for sample in samples.all} == {0}
     assert not list(SECRETS.glob("*.new"))
     new = passwords()
     assert {name: login(name, new[name]) for name in NAMES} == dict.fromkeys(NAMES, "accepted")
@@ -137,8 +151,11 @@ def test_what_was_destroyed_is_restored_and_the_crawl_ends_as_if_nothing_had_hap
         'd.list_collection_names()]"',
         "sudo mariadb --execute='DROP DATABASE tieba; CREATE DATABASE tieba'",
     ]
-    for way in ways:
-        destroyed = on("master", way)
+    lost = (
+        "sudo systemctl stop tieba-crawler@*.service && sudo find /var/lib/tieba/records -mindepth 1 -delete"
+    )
+    for machine, way in [("slave2", lost), *(("master", way) for way in ways)]:
+        destroyed = on(machine, way)
         assert destroyed.returncode == 0, destroyed.stderr
     assert status_of_the_crawl()["crawl"]["state"] == "none"
     refused = playbook(
@@ -150,9 +167,7 @@ def test_what_was_destroyed_is_restored_and_the_crawl_ends_as_if_nothing_had_hap
     assert done() >= saved["requests"]["done"]
     hurry()
     assert wait_until_finished()["requests"]["failed"] == 0
-    for store in STORES:
-        report = on("master", f"TIEBA_STORAGE={store} tieba report --truth=http://site:8080")
-        assert report.returncode == 0, report.stdout
+    assert_complete()
 
 
 def test_a_deployment_brings_passwords_that_were_changed_by_hand():
