@@ -110,8 +110,25 @@ def _checks() -> None:
     with Step("vagrant destroy slave2, vagrant up") as step:
         _run(step, ["vagrant", "destroy", "--force", "slave2"], 300)
         _run(step, ["vagrant", "up"], _UP_SECONDS)
-        _wait(step, _BOOT_SECONDS, lambda: _ssh("slave2", "systemctl is-active tieba-crawler@1") == "active")
-        step.result = "from its own box, crawls again"
+        seconds = _await_work(step)
+        step.result = f"slave2, from its own box, has crawled after {seconds:.0f} s more"
+    with Step("vagrant reload") as step:
+        _run(step, ["vagrant", "reload"], _UP_SECONDS)
+        seconds = _await_work(step)
+        step.result = f"all machines; both slaves have crawled after {seconds:.0f} s more"
+
+
+def _await_work(step: Step) -> float:
+    """Begin a crawl, and wait until both slaves have done some of it; return the seconds."""
+    _run(step, ["vagrant", "ssh", "slave1", "-c", f"tieba seed --forum {_FORUM} --pages {_PAGES} --new"], 300)
+    began = time.monotonic()
+
+    def at_work() -> set[str]:
+        status = json.loads(_ssh("master", "tieba status --json") or "{}")
+        return {slave["host"] for slave in status.get("slaves", []) if slave["done"]}
+
+    _wait(step, _BOOT_SECONDS, lambda: at_work() >= {"slave1", "slave2"})
+    return time.monotonic() - began
 
 
 def _crawl(step: Step) -> None:
