@@ -72,6 +72,9 @@ def sudo() -> list[str]:
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo"):
+        # `sudo -v` asks a member of the group sudo for a password, though another rule may ask for none.
+        if subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode == 0:
+            return ["sudo"]
         # Ask for the password now, on the terminal: later the prompt would be captured.
         if subprocess.run(["sudo", "-v"], check=False).returncode == 0:
             return ["sudo"]
