@@ -17,6 +17,8 @@ module Tieba
     PLUGINS = { "libvirt" => "vagrant-libvirt" }.freeze
     # Through these networks providers let machines out; every machine is in its provider's.
     PROVIDER_NETWORKS = { "virtualbox" => "10.0.2.0/24", "libvirt" => "192.168.121.0/24" }.freeze
+    # Boxes whose name says that their Python is too old for Ansible; vagrant/control.sh asks the others' itself.
+    OLD_PYTHON = /(22\.?04|jammy(64)?)\z/i.freeze
     ANSWER_SECONDS = 0.5
 
     # An address of this computer, with the network that it is in.
@@ -51,6 +53,14 @@ module Tieba
 
       raise Error, "ansible-playbook on this computer is #{version || 'of no version that it tells'}: " \
                    "#{OLDEST_ANSIBLE} or newer is needed; `make setup` installs one into .venv"
+    end
+
+    # Where Ansible runs inside the master, +box+ is its box.
+    def python(box)
+      return unless box.match?(OLD_PYTHON)
+
+      raise Error, "box #{box}: Ansible runs inside the master, since there is none on this computer, and needs Python 3.11, " \
+                   "which Ubuntu 22.04 has not: write another box into #{Settings::LOCAL}, or install Ansible here"
     end
 
     # Host-only networks of VirtualBox are limited to some ranges.

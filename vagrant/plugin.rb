@@ -99,7 +99,11 @@ module Tieba
         Checks.provider_network(settings, machine.provider_name)
         Checks.network(settings)
         Checks.addresses(settings, made)
-        Checks.ansible(ansible_version) if ansible_on_host
+        if ansible_on_host
+          Checks.ansible(ansible_version)
+        elsif !made.include?("master")
+          Checks.python(settings.box("master", machine.provider_name))
+        end
         @checked = true
       end
 

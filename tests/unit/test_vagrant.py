@@ -266,11 +266,29 @@ def test_the_key_that_a_box_brought_along_is_put_where_ansible_looks_for_it(fold
             "ansible-playbook on this computer is 2.14.3: 2.19 or newer is needed",
         ),
         ('ansible("2.21.5")', None),
+        ('python("bento/ubuntu-22.04")', "box bento/ubuntu-22.04: Ansible runs inside the master, since"),
+        ('python("ubuntu/jammy64")', "needs Python 3.11, which Ubuntu 22.04 has not: write another box"),
+        ('python("bento/ubuntu-24.04")', None),
+        ('python("mine/ubuntu-22.04-python3.12")', None),
     ],
 )
 def test_programs_that_are_too_old_or_missing(ruby, check, words):
     line = ruby(f"Tieba::Checks.{check}")
     assert line is None if words is None else words in line
+
+
+def test_a_box_whose_python_is_too_old_for_ansible_is_one_line(tmp_path):
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\necho 3.10.12\n")
+    python.chmod(0o755)
+    command = ["sh", str(ROOT / "vagrant" / "control.sh"), str(tmp_path)]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "error: python3 of the master's box is 3.10.12: Ansible inside it needs 3.11 or newer;"
+    )
 
 
 @needs_ruby
