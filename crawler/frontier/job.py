@@ -114,6 +114,17 @@ class Job:
         """Remove a worker that ends."""
         await self._redis.hdel(self._key("workers"), worker)
 
+    async def forget_silent(self, host: str) -> None:
+        """Remove the workers of a host that died without leaving; one that is alive after all beats again."""
+        now = await self.now()
+        silent = [
+            name
+            for name, beat in (await self.workers()).items()
+            if beat.get("host") == host and now - float(beat["at"]) >= ALIVE_SECONDS
+        ]
+        if silent:
+            await self._redis.hdel(self._key("workers"), *silent)
+
     async def workers(self) -> dict[str, Mapping[str, Any]]:
         """Give the last heartbeat of every worker that has not left."""
         return parsed_workers(await self._hash("workers"))

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from frontier.connection import cancel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
     from tieba.cluster import Cluster
 
 _INTERVAL_SECONDS = 1.0
@@ -46,12 +49,18 @@ class Pulse:
             await asyncio.wait_for(self._cluster.job.leave(self._cluster.worker), _LAST_BEAT_SECONDS)
 
     async def _run(self) -> None:
+        job, host = self._cluster.job, self._cluster.host
+        # Workers of this machine that died have been replaced: nobody shall miss them.
+        await self._attempt(lambda: job.forget_silent(host))
         while True:
-            try:
-                await self._cluster.patience(self._beat)
-            except Exception as error:  # noqa: BLE001 - a crawl goes on without heartbeats
-                logger.error("Heartbeat failed; the next one follows: %s: %s", type(error).__name__, error)
+            await self._attempt(self._beat)
             await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def _attempt(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await self._cluster.patience(call)
+        except Exception as error:  # noqa: BLE001 - a crawl goes on without heartbeats
+            logger.error("Heartbeat failed; the next one follows: %s: %s", type(error).__name__, error)
 
     async def _beat(self) -> None:
         cluster = self._cluster

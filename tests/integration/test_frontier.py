@@ -470,6 +470,19 @@ async def test_counts_add_up_over_workers(job: Job) -> None:
     assert set((await job.facts()).workers) == {"slave1:2"}
 
 
+async def test_workers_that_died_are_forgotten_by_those_that_replace_them(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await job.frontier.begin()
+    await beat(job, "slave1:1")
+    await job.beat("slave2:1", {"host": "slave2"}, crawl_id="", counted_as="slave2", outcomes={})
+    await job.forget_silent("slave1")
+    assert set(await job.workers()) == {"slave1:1", "slave2:1"}
+    monkeypatch.setattr("frontier.job.ALIVE_SECONDS", 0.0)
+    await job.forget_silent("slave1")
+    assert set(await job.workers()) == {"slave2:1"}
+
+
 async def test_counts_of_an_abandoned_crawl_are_dropped(job: Job) -> None:
     await job.frontier.begin()
     _, old = await beat(job)
