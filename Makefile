@@ -4,7 +4,7 @@ export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE
 export APT_PROXY BUNDLE SYSTEMS ARCH INVENTORY VM
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale image down clean status watch logs ssh export setup test test-vms chaos bench-engines bench-frontier bench-export bench-pages bench-provision lint unit lock proto
+.PHONY: help up scale image down clean status watch logs ssh export setup test test-operations test-vms chaos bench-engines bench-frontier bench-export bench-pages bench-provision lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bundle: ## a folder with all that machines without internet need: SYSTEMS=bookwo
 	$(CONTROL) bundle
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
+test-operations: export CLUSTER := $(or $(CLUSTER),tieba-operations)
+test-operations: ## upgrades, passwords, backups, images and all else that operators do, twenty minutes: KEEP=1
+	$(CONTROL) test --only operations
 test-vms: ## vagrant up, a crawl and a reboot on three emulated machines, half an hour: KEEP=1 keeps them after a fault
 	$(CONTROL) test-vms
 test-offline: export CLUSTER := $(or $(CLUSTER),tieba-offline)

@@ -124,6 +124,7 @@ def _test(arguments: argparse.Namespace) -> int:
         "lint": tests.lint,
         "unit": tests.unit,
         "containers": tests.containers,
+        "operations": tests.operations,
         "offline": tests.offline,
     }
     stages[arguments.only]()
@@ -209,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     ssh.add_argument("command", nargs="*")
     command("export", _export, "what was crawled as a file (OUT, FORMAT, FORUM, FORCE)")
     test = command("test", _test, "all tests, or one stage of them")
-    test.add_argument("--only", choices=["lint", "unit", "containers", "offline"])
+    test.add_argument("--only", choices=["lint", "unit", "containers", "operations", "offline"])
     command(
         "test-vms",
         _test_vms,

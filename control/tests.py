@@ -1,12 +1,13 @@
 """`make test`: linters, unit and integration tests, then a whole cluster in containers."""
 
+import contextlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from control import bake, cluster, engine, environment, image, mongod, servers
@@ -54,30 +55,38 @@ def containers() -> None:
             raise
         print(f"SKIPPED: the cluster's tests, for want of containers: {error}")
         return
-    try:
-        with engine.kept():  # the `make down` among the tests must not take it away from those that follow
-            _say("molecule test")
-            _tool("molecule", "test", MOLECULE_GLOB="tests/molecule/*/molecule.yml")
-            _say("pytest tests/end_to_end")
-            _tool("pytest", "-q", "tests/end_to_end")
-    finally:
-        cluster.destroy()
-        bake.remove()
-        image.remove()
-        engine.stop()
+    with _containers():
+        _say("molecule test")
+        _tool("molecule", "test", MOLECULE_GLOB="tests/molecule/*/molecule.yml")
+        _say("pytest tests/end_to_end")
+        _tool("pytest", "-q", "tests/end_to_end")
+
+
+def operations() -> None:
+    """Run the tests of what operators do, which take long; KEEP=1 keeps the containers."""
+    with _containers():
+        _tool("pytest", "-q", "--durations=10", "tests/operations")
 
 
 def offline() -> None:
     """Run the tests of machines without internet, which need root; KEEP=1 keeps the containers."""
+    with _containers():
+        _tool("pytest", "-q", "--exitfirst", "tests/offline")
+
+
+@contextlib.contextmanager
+def _containers() -> Iterator[None]:
+    """Have what clusters in containers need; remove what is left of it, unless KEEP is set."""
     environment.ensure("test")
     engine.ensure()
     image.ensure(print)
     try:
-        with engine.kept():
-            _tool("pytest", "-q", "--exitfirst", "tests/offline")
+        with engine.kept():  # the `make down` among the tests must not take it away from those that follow
+            yield
     finally:
         if not os.environ.get("KEEP"):
             cluster.destroy()
+            bake.remove()
             image.remove()
             engine.stop()
 

@@ -1,11 +1,16 @@
 """What a person types, and what there is to see afterwards."""
 
 import json
+import os
 import re
 import subprocess
 import time
 
 from control.project import CACHE, CLUSTER, INVENTORY, ROOT, VENV
+
+# Under `make test`, GNU make would end its output with "Leaving directory", after a command's last line.
+for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+    os.environ.pop(name, None)
 
 LOG = CACHE / "control.log"
 SSH_CONFIG = INVENTORY / "secrets" / CLUSTER / "ssh_config"

@@ -1,7 +1,4 @@
-"""The Makefile's targets, as a user types them, on a cluster of containers; in the order of the file.
-
-The tests that follow in other files use the cluster, too; test_the_end.py removes it.
-"""
+"""The Makefile's targets, as a user types them, on a cluster of containers; in the order of the file."""
 
 import os
 import signal
@@ -161,3 +158,33 @@ def test_passwords_are_in_no_log_of_ours():
     assert len(secrets) == 4
     text = LOG.read_text()
     assert not [secret for secret in secrets if secret in text]
+
+
+def test_reset_asks_first():
+    done = playbook("playbooks/reset.yml")
+    assert done.returncode != 0
+    assert "reset_confirmation is not yes: nothing was removed" in done.stdout
+    assert on("slave1", "tieba", "status", "--json").returncode == 0
+
+
+def test_reset_keeps_what_was_crawled_and_queued():
+    file = "/var/lib/tieba/records/a.jsonl.gz"
+    on("slave1", "sudo", "install", "-D", "/dev/null", file)
+    done = playbook("playbooks/reset.yml", reset_confirmation="yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in ("master", "slave1", "site"):
+        assert on(node, "ls", "/opt/tieba", "/etc/tieba", "/usr/local/bin/tieba").stdout == ""
+        assert "tieba" not in on(node, "systemctl", "list-unit-files", "tieba*").stdout
+    assert "redis" not in on("master", "systemctl", "list-units", "redis*").stdout
+    assert on("slave1", "sudo", "ls", file).stdout.strip() == file
+    assert ".aof" in on("master", "sudo", "find", "/var/lib/redis").stdout
+    assert ".wt" in on("master", "sudo", "find", "/var/lib/mongodb").stdout
+
+
+def test_down_removes_exactly_what_up_made():
+    done = make("down")
+    assert done.returncode == 0, done.stderr
+    kinds = {"container": "Names", "network": "Name", "volume": "Name", "image": "Repository"}
+    assert [docker_names(kind, field) for kind, field in kinds.items()] == [set()] * len(kinds)
+    assert not SSH_CONFIG.parent.exists()
+    assert make("down").returncode == 0  # nothing is left to remove, and that is no error

@@ -1,4 +1,4 @@
-"""Passwords rotated and data destroyed and restored amid a crawl; on the cluster of the tests before."""
+"""Passwords rotated, data destroyed and restored, amid a crawl."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from control import cluster, records
 from control.project import CLUSTER, INVENTORY, ROOT, VENV
 from control.terminal import Step
 from tests.end_to_end.commands import SECONDS, make, on, playbook, status_of_the_crawl, wait_until_finished
-from tests.end_to_end.sampling import Samples, crawling
+from tests.operations.sampling import Samples, crawling
 
 SECRETS = INVENTORY / "secrets" / CLUSTER
 NAMES = ("redis_admin", "redis_crawler", "mongodb_admin", "mongodb_crawler", "mysql_crawler")

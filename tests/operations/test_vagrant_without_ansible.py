@@ -1,7 +1,7 @@
 """`vagrant up` where there is no Ansible, as on Windows: it runs in the master, in a copy of this folder.
 
 The machines are containers.  What Vagrant does on them comes out of the Vagrantfile, done as it does it.
-In the order of the file; it comes before test_make.py, which starts from nothing.
+In the order of the file; it comes last, since it makes a cluster of its own.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from control import cluster, image
+from control import cluster
 from control.process import apt_install, run
 from control.project import APT_MIRROR, APT_PROXY, ROOT
 from tests.end_to_end.commands import COMPLETE
@@ -60,7 +60,7 @@ def folder(tmp_path_factory):
         (folder / path).write_text("nothing of the master's")
     if not shutil.which("ruby"):
         apt_install("ruby")
-    image.ensure(print)
+    cluster.destroy()
     cluster.create(["master", "slave1"])
     master, slave1 = (made(folder, name) for name in ("master", "slave1"))
     settings = {

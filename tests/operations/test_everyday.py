@@ -1,4 +1,4 @@
-"""The playbooks of every day, on the cluster that test_make.py leaves; in the order of the file."""
+"""The playbooks of every day; in the order of the file."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from tests.end_to_end.commands import (
     status_of_the_crawl,
     wait_until_finished,
 )
-from tests.end_to_end.sampling import Samples, crawling
+from tests.operations.sampling import Samples, crawling
 
 SLAVES = {"slave1", "slave2"}
 PROGRESS_SECONDS = 15  # within which requests are done, on a machine that has other work, too
