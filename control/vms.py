@@ -97,13 +97,13 @@ def _checks() -> None:
         step.result = "master, slave1, slave2 from a copy of this folder"
     with Step("ansible-playbook site.yml, again") as step:
         _play(step, "site.yml", changed=0)
+    with Step("Crawl, with a reboot of the master") as step:
+        _crawl(step)
     with Step("testinfra over SSH") as step:
         tests = [f"tests/testinfra/deployed/{name}" for name in _TESTS]
         # Without --hosts: each file names its own machines.
         pytest = [str(TREE / ".venv/bin/pytest"), "-q", "--tb=short"]
         step.result = _run(step, [*pytest, "--ansible-inventory=inventory/vagrant", *tests], _PLAY_SECONDS)
-    with Step("Crawl, with a reboot of the master") as step:
-        _crawl(step)
     with Step("make image VM=slave2") as step:
         _run(step, ["make", "image", "VM=slave2"], _PLAY_SECONDS)
         _configure(slaves={**_CONFIG["slaves"], "box": box.SLAVE})
