@@ -27,6 +27,7 @@ from control import (
     image,
     mongod,
     release,
+    settings,
     tests,
     up,
     vms,
@@ -154,7 +155,8 @@ def _nodes(arguments: argparse.Namespace) -> int:
     if arguments.action == "create":
         engine.ensure()
         image.ensure(print)
-        print(" ".join(cluster.create(arguments.names)) or "nothing new")
+        made_for = settings.settle(settings.given(), None)
+        print(" ".join(cluster.create(arguments.names, made_for)) or "nothing new")
     else:
         print(" ".join(cluster.destroy()) or "nothing to remove")
     return 0
