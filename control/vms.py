@@ -31,6 +31,7 @@ _PACKAGES = [
 _URI = "qemu:///system"
 _FORUM = "聊天"
 _PAGES = 4  # some 400 requests
+_SOME = 30  # after which the crawl is in its middle
 _SITE = "http://192.168.56.10:8080"
 _CONFIG: dict[str, Any] = {
     "box": box.NAME,
@@ -140,10 +141,10 @@ def _crawl(step: Step) -> None:
         step.now(f"{status['requests']['done']} requests done" if status else "no answer")
         return status["requests"]["done"] if status else 0
 
-    _wait(step, _CRAWL_SECONDS, lambda: done() >= 30)
+    _wait(step, _CRAWL_SECONDS, lambda: done() >= _SOME)
     boot = _ssh("master", _BOOT_ID)
-    _ssh("master", "sudo systemctl reboot")
     step.note(f"master reboots after {done()} requests")
+    _ssh("master", "sudo systemctl reboot")
     _wait(step, _BOOT_SECONDS, lambda: _ssh("master", _BOOT_ID) not in ("", boot))
     # By hand, as a user would: it joins the crawl, and ends with it.
     by_hand = f"cd / && scrapy crawl tieba -a forum={_FORUM} -a pages={_PAGES}"
