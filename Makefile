@@ -40,7 +40,7 @@ bundle: ## a folder with all that machines without internet need: SYSTEMS=bookwo
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
 test-operations: export CLUSTER := $(or $(CLUSTER),tieba-operations)
-test-operations: ## upgrades, passwords, backups, images and all else that operators do, twenty minutes: KEEP=1
+test-operations: ## upgrades, passwords, backups, images and all else that operators do, a quarter of an hour: KEEP=1
 	$(CONTROL) test --only operations
 test-vms: ## vagrant up, a crawl and a reboot on three emulated machines, half an hour: KEEP=1 keeps them after a fault
 	$(CONTROL) test-vms
@@ -59,7 +59,7 @@ bench-export: ## a million posts out of MongoDB and MariaDB into Parquet: QUICK=
 bench-pages: ## web pages parsed with ours, lxml and parsel, a minute: QUICK=1
 	$(CONTROL) bench-pages $(if $(QUICK),--quick)
 bench-provision: export CLUSTER := $(or $(CLUSTER),tieba-bench)
-bench-provision: ## deployments of 3, 6 and 12 containers, and of one more slave, ten minutes: QUICK=1
+bench-provision: ## deployments of 3, 6 and 12 containers, and of one more slave, six minutes: QUICK=1
 	$(CONTROL) bench-provision $(if $(QUICK),--quick)
 lint: ## the linters alone
 	$(CONTROL) test --only lint

@@ -46,17 +46,16 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="three machines alone; for trying")
     arguments = parser.parse_args()
+    up.prepare()
     if cluster.nodes():
         sys.exit(f"error: cluster {CLUSTER} is there; `make down` first, or use another CLUSTER")
-    up.prepare()
     began = machine("ansible-core")
     try:
         runs = [_no_change(nodes) for nodes in (_QUICK_NODES if arguments.quick else _NODES)]
         cluster.destroy()
         slave = _one_more_slave()
     finally:
-        cluster.destroy()
-        bake.remove()
+        up.down()
     targets = _targets(runs, slave)
     _print(runs, slave, targets)
     if not arguments.quick:
