@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from control import box, environment
+from control.clone import clone
 from control.process import ControlError, apt_install, last_line, log, run, shown, sudo
 from control.project import APT_MIRROR, CACHE, LOG, ROOT
 from control.terminal import Step
@@ -186,12 +187,7 @@ def _wait(step: Step, seconds: float, is_so: Callable[[], bool]) -> None:
 def _copy_tree() -> None:
     """Copy this folder as a clone has it, so that the machines of a `vagrant up` here are left alone."""
     shutil.rmtree(TREE, ignore_errors=True)
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
-    for name in filter(None, listed):
-        source, copy = ROOT / name, TREE / name
-        if source.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy, follow_symlinks=False)
+    clone(TREE)
     (TREE / ".venv").symlink_to(ROOT / ".venv")
     (TREE / ".cache").symlink_to(CACHE)
     _configure()

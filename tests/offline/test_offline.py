@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from control import cluster
+from control.clone import clone
 from control.engine import docker
 from control.process import sudo
 from control.project import CLUSTER, INVENTORY, ROOT
@@ -115,13 +116,7 @@ def own_sources():
 def air(bundle, tmp_path_factory):
     """Cut the nodes off; give the control machine's project folder and what runs a command there."""
     folder = tmp_path_factory.mktemp("air") / "project"
-    listed = subprocess.check_output(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, text=True
-    )
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    clone(folder)
     (folder / "inventory/containers/secrets").symlink_to(INVENTORY / "secrets")
     for node in NODES:
         on(node, CUT)

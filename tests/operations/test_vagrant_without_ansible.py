@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from control import cluster
+from control.clone import clone
 from control.process import apt_install, run
-from control.project import APT_MIRROR, APT_PROXY, ROOT
+from control.project import APT_MIRROR, APT_PROXY
 from tests.end_to_end.commands import COMPLETE
 
 SECONDS = 1800
@@ -48,13 +49,7 @@ SOURCES = {"PIP_INDEX_URL": "PYPI_MIRROR", "SSL_CERT_FILE": "CA_FILE"}
 def folder(tmp_path_factory):
     """Give this folder as a clone on Windows, where files have no permissions, with the machines made."""
     folder = tmp_path_factory.mktemp("inside") / "tieba"
-    listed = subprocess.check_output(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, text=True
-    )
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
+    clone(folder, copy=shutil.copyfile)
     for path in ("inventory/mine/secrets/redis_admin", "backups/tieba", "records/tieba"):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text("nothing of the master's")
