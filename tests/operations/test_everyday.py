@@ -152,7 +152,7 @@ def newer(tmp_path_factory):
 
 def test_an_upgrade_goes_from_slave_to_slave_and_the_crawl_never_stops(newer):
     old = released("slave1")
-    begin_crawl(pages=32)
+    begin_crawl(pages=48)  # longer than the upgrade of a busy machine
     redis = redis_process()
     crawl = status_of_the_crawl()["crawl"]
     with Samples() as samples:
