@@ -235,3 +235,26 @@ def test_every_playbook_refuses_an_inventory_without_machines():
         "inventory",
         *CHECKED_BY_ANOTHER,
     }
+
+
+@pytest.mark.parametrize("name", ["site.yml", "playbooks/crawl_start.yml", "playbooks/status.yml"])
+def test_what_any_slave_can_do_is_done_without_the_first_one(name):
+    limit = ("--limit", "all:!slave1", "--list-hosts")
+    done = ansible("ansible-playbook", "-i", PLAIN, ROOT / name, *limit)
+    assert done.returncode == 0, done.stdout + done.stderr
+    *_, last = re.findall(r"^    hosts \(\d+\):((?:\n +\S+)*)", done.stdout, re.MULTILINE)
+    assert last.split() == ["slave2"], done.stdout
+
+
+def test_records_of_slaves_that_are_left_out_are_restored_to_the_first_of_the_others(tmp_path):
+    *_, task = yaml.safe_load((ROOT / "playbooks" / "tasks" / "restore_records.yml").read_text())
+    backup = [{"path": f"/backup/records/{name}"} for name in ("gone", "slave1", "slave2", "slave3")]
+    told = {"ansible.builtin.debug": {"msg": "{{ inventory_hostname }} gets {{ brought | sort }}"}}
+    variables = task["vars"] | {"brought": task["loop"], "__restore_slaves": {"files": backup}}
+    play = {"hosts": "slaves", "gather_facts": False, "vars": variables, "tasks": [told]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    (tmp_path / "hosts.yml").write_text("slaves: {hosts: {slave1: , slave2: , slave3: }}")
+    limit = ("--limit", "all:!slave1")
+    done = ansible("ansible-playbook", "-i", tmp_path / "hosts.yml", tmp_path / "play.yml", *limit)
+    gets = dict(re.findall(r"msg: (\w+) gets (.+)", done.stdout))
+    assert gets == {"slave2": "['gone', 'slave1', 'slave2']", "slave3": "['slave3']"}, done.stdout
