@@ -71,13 +71,13 @@ module Tieba
 
     # The box of the machine +name+ for +provider+; other providers than ours get VirtualBox's.
     def box(name, provider)
-      box = (@settings["slaves"]["box"] unless name == "master") || @settings["box"]
-      box.is_a?(Hash) ? box[provider.to_s] || box[PROVIDERS.first] : box
+      box = @settings["box"]
+      own_box(name, provider) || (box.is_a?(Hash) ? box[provider.to_s] || box[PROVIDERS.first] : box)
     end
 
     # A box of the slaves' own has no version.
-    def box_version(name)
-      @settings["box_version"]&.to_s if name == "master" || !@settings["slaves"]["box"]
+    def box_version(name, provider)
+      @settings["box_version"]&.to_s unless own_box(name, provider)
     end
 
     def libvirt_driver
@@ -90,6 +90,12 @@ module Tieba
     end
 
     private
+
+    # The slaves' own box may be there for one provider alone, since it is made on one.
+    def own_box(name, provider)
+      box = @settings["slaves"]["box"] unless name == "master"
+      box.is_a?(Hash) ? box[provider.to_s] : box
+    end
 
     def merge(base, change)
       base.merge(change) { |_, old, new| old.is_a?(Hash) && new.is_a?(Hash) ? merge(old, new) : new }
@@ -161,7 +167,7 @@ module Tieba
       else
         {
           box: "the name of a box, or one for each of #{PROVIDERS.join(', ')}",
-          own_box: "the name of a box, or null", version: "a version, or null",
+          own_box: "the name of a box, or one for each provider that has one, or null", version: "a version, or null",
           address: "an IPv4 address, such as 192.168.56.10", variables: "a dictionary of Ansible's variables"
         }[expected]
       end

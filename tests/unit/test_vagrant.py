@@ -126,8 +126,14 @@ def test_a_box_for_all_providers_or_for_each(local, ruby):
     local("box: mine")
     assert ruby('[settings.box("master", :libvirt), settings.box("slave1", :virtualbox)]') == ["mine", "mine"]
     local("slaves: {box: baked}\nbox_version: 7")
-    boxes = "%w[master slave1].map { |name| [settings.box(name, :virtualbox), settings.box_version(name)] }"
-    assert ruby(boxes) == [[yaml.safe_load(CONFIG.read_text())["box"]["virtualbox"], "7"], ["baked", None]]
+    usual = yaml.safe_load(CONFIG.read_text())["box"]
+    boxes = "%w[master slave1].product(%w[virtualbox libvirt])"
+    boxes += ".map { |both| [settings.box(*both), settings.box_version(*both)] }"
+    master = [[usual["virtualbox"], "7"], [usual["libvirt"], "7"]]
+    assert ruby(boxes) == [*master, ["baked", None], ["baked", None]]
+    # Made on one provider, it is none for the other.
+    local("slaves: {box: {libvirt: baked}}\nbox_version: 7")
+    assert ruby(boxes) == [*master, [usual["virtualbox"], "7"], ["baked", None]]
 
 
 @needs_ruby
