@@ -12,8 +12,10 @@ module Tieba
     # Since 6.1.28, VirtualBox gives host-only networks no other addresses, unless this file allows them.
     VIRTUALBOX_FILE = "/etc/vbox/networks.conf"
     VIRTUALBOX_RANGES = ["192.168.56.0/21"].freeze
-    # Bridges and adapters on which providers put their machines.
-    OURS = /\A(vboxnet|virbr|vmnet|VirtualBox)/.freeze
+    # Names of the bridges and adapters on which a provider puts its machines; those of another one are in the way.
+    INTERFACES = { "virtualbox" => /\A(vboxnet|VirtualBox)/, "libvirt" => /\Avirbr/, "vmware_desktop" => /\Avmnet/ }.freeze
+    # On Windows and macOS they have names that do not tell.
+    NAMES_TELL = RUBY_PLATFORM.include?("linux")
     PLUGINS = { "libvirt" => "vagrant-libvirt" }.freeze
     # Through these networks providers let machines out; every machine is in its provider's.
     PROVIDER_NETWORKS = { "virtualbox" => "10.0.2.0/24", "libvirt" => "192.168.121.0/24" }.freeze
@@ -106,9 +108,11 @@ module Tieba
     end
 
     # Nothing else on this computer may be in the machines' network.
-    def network(settings, interfaces: interfaces_here, routes: routes_here)
+    def network(settings, provider, interfaces: interfaces_here, routes: routes_here, names_tell: NAMES_TELL)
       ours = settings.network
-      clash = (interfaces + routes).find { |other| !provided?(other, settings) && overlap?(other.network, ours) }
+      clash = (interfaces + routes).find do |other|
+        overlap?(other.network, ours) && !provided?(other, settings, provider, names_tell)
+      end
       return unless clash
 
       what = clash.address ? "has #{clash.address}" : "has a route"
@@ -117,9 +121,11 @@ module Tieba
     end
 
     # Nobody else may have a machine's address.  What is not on a network of ours is not asked.
-    def addresses(settings, made, interfaces: interfaces_here, answers: method(:answers?))
+    def addresses(settings, provider, made, interfaces: interfaces_here, answers: method(:answers?), names_tell: NAMES_TELL)
       own = interfaces.map(&:address)
-      reachable = interfaces.any? { |interface| provided?(interface, settings) && settings.network.include?(interface.address) }
+      reachable = interfaces.any? do |interface|
+        settings.network.include?(interface.address) && provided?(interface, settings, provider, names_tell)
+      end
       settings.machines.each do |machine|
         next if made.include?(machine.name)
 
@@ -132,9 +138,10 @@ module Tieba
       end
     end
 
-    # Whether it is a provider's interface. On Windows and macOS the name does not tell, but it has the host's address.
-    def provided?(interface, settings)
-      interface.name.match?(OURS) || interface.address == settings.network.succ.to_s
+    # Whether it is the provider's interface. Where the name does not tell, it is the one that has the host's address.
+    def provided?(interface, settings, provider, names_tell)
+      interface.name.match?(INTERFACES.fetch(provider.to_s, /(?!)/)) ||
+        (!names_tell && interface.address == settings.network.succ.to_s)
     end
 
     def overlap?(one, other)

@@ -97,8 +97,8 @@ module Tieba
         when :libvirt then Checks.driver(settings.libvirt_driver)
         end
         Checks.provider_network(settings, machine.provider_name)
-        Checks.network(settings)
-        Checks.addresses(settings, made)
+        Checks.network(settings, machine.provider_name)
+        Checks.addresses(settings, machine.provider_name, made)
         if ansible_on_host
           Checks.ansible(ansible_version)
         elsif !made.include?("master")

@@ -138,28 +138,42 @@ def test_a_box_for_all_providers_or_for_each(local, ruby):
 
 @needs_ruby
 @pytest.mark.parametrize(
-    ("interfaces", "words"),
+    ("name", "address", "network", "words"),
     [
-        (
-            [("eth0", "192.168.56.7", "192.168.56.0/24")],
-            "eth0 of this computer has 192.168.56.7 in",
-        ),
-        (
-            [("wlan0", "192.168.1.7", "192.168.0.0/16")],
-            "wlan0 of this computer has 192.168.1.7 in",
-        ),
-        ([("tun0", None, "192.168.56.128/25")], "tun0 of this computer has a route in 192.168.56.128/25"),
-        ([("vboxnet0", "192.168.56.1", "192.168.56.0/24")], None),
-        # The same on Windows and macOS, whose names do not tell.
-        ([("ethernet_32774", "192.168.56.1", "192.168.56.0/24")], None),
-        ([("bridge100", "192.168.56.1", "192.168.56.0/24")], None),
-        ([("eth0", "192.168.57.7", "192.168.57.0/24")], None),
+        ("eth0", "192.168.56.7", "192.168.56.0/24", "eth0 of this computer has 192.168.56.7 in"),
+        ("wlan0", "192.168.1.7", "192.168.0.0/16", "wlan0 of this computer has 192.168.1.7 in"),
+        ("tun0", None, "192.168.56.128/25", "tun0 of this computer has a route in 192.168.56.128/25"),
+        ("vboxnet0", "192.168.56.1", "192.168.56.0/24", None),
+        ("eth0", "192.168.57.7", "192.168.57.0/24", None),
+        # Another's, although it has the address that the provider's would have.
+        ("eth0", "192.168.56.1", "192.168.56.0/24", "eth0 of this computer has 192.168.56.1 in"),
+        ("virbr1", "192.168.56.1", "192.168.56.0/24", "virbr1 of this computer has 192.168.56.1 in"),
     ],
 )
-def test_a_network_that_is_somebody_elses(ruby, interfaces, words):
-    known = ", ".join(_interface(*interface) for interface in interfaces)
-    line = ruby(f"Tieba::Checks.network(settings, interfaces: [{known}], routes: [])")
+def test_a_network_that_is_somebody_elses(ruby, name, address, network, words):
+    line = ruby(_network(_interface(name, address, network), "virtualbox", names_tell=True))
     assert line is None if words is None else words in line
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("provider", "name", "names_tell", "is_its"),
+    [
+        ("virtualbox", "vboxnet0", True, True),
+        ("virtualbox", "virbr1", True, False),
+        ("libvirt", "virbr1", True, True),
+        ("libvirt", "vboxnet0", True, False),
+        ("virtualbox", "br-0815", True, False),
+        # On Windows and macOS.
+        ("virtualbox", "ethernet_32774", False, True),
+        ("virtualbox", "bridge100", False, True),
+        ("hyperv", "ethernet_32774", False, True),
+        ("hyperv", "eth0", True, False),
+    ],
+)
+def test_which_network_is_the_providers(ruby, provider, name, names_tell, is_its):
+    known = _interface(name, "192.168.56.1", "192.168.56.0/24")
+    assert (ruby(_network(known, provider, names_tell=names_tell)) is None) == is_its
 
 
 @needs_ruby
@@ -172,14 +186,18 @@ def test_a_network_that_is_somebody_elses(ruby, interfaces, words):
         ([], False, None),
     ],
 )
-@pytest.mark.parametrize("name", ["virbr1", "ethernet_32774"])
-def test_an_address_in_use(ruby, made, has_network, words, name):
+@pytest.mark.parametrize(("name", "names_tell"), [("virbr1", True), ("ethernet_32774", False)])
+def test_an_address_in_use(ruby, made, has_network, words, name, names_tell):
     known = _interface(name, "192.168.56.1", "192.168.56.0/24") if has_network else ""
-    answers = '->(address) { address == "192.168.56.11" }'
-    line = ruby(
-        f"Tieba::Checks.addresses(settings, {made}, interfaces: [{known}], answers: {answers}) && nil"
-    )
+    others = f'interfaces: [{known}], answers: ->(address) {{ address == "192.168.56.11" }}'
+    others += f", names_tell: {json.dumps(names_tell)}"
+    line = ruby(f"Tieba::Checks.addresses(settings, :libvirt, {made}, {others}) && nil")
     assert line is None if words is None else words in line
+
+
+def _network(interface, provider, *, names_tell):
+    others = f"interfaces: [{interface}], routes: [], names_tell: {json.dumps(names_tell)}"
+    return f"Tieba::Checks.network(settings, :{provider}, {others})"
 
 
 def _interface(name, address, network):
