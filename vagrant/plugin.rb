@@ -37,10 +37,11 @@ module Tieba
       raise Stop, "box #{box}: not to be had for #{machine.provider_name} (#{why}): write another one into #{Settings::LOCAL}"
     end
 
-    NO_BOX = [
-      Vagrant::Errors::BoxAddShortNotFound, Vagrant::Errors::BoxAddNoMatchingProvider,
-      Vagrant::Errors::BoxAddNoMatchingVersion, Vagrant::Errors::BoxNotFound
-    ].freeze
+    # Those of all Vagrants: 2.4 knows more of them.
+    NO_BOX = %i[
+      BoxNotFound BoxAddShortNotFound BoxAddNoMatchingProvider BoxAddNoMatchingProviderVersion BoxAddNoMatchingVersion
+      BoxAddNoMatchingArchitecture BoxAddNoArchitectureSupport
+    ].select { |name| Vagrant::Errors.const_defined?(name) }.map { |name| Vagrant::Errors.const_get(name) }.freeze
   end
 
   # After `vagrant destroy`.

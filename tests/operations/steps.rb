@@ -4,38 +4,7 @@
 # What `vagrant COMMAND...` would do on the machines of FOLDER, on Windows, as its Vagrantfile says: one JSON object for each provisioner.
 require "json"
 require "ostruct"
-
-# In the place of Vagrant's own.
-module Vagrant
-  VERSION = "2.4.1"
-
-  def self.configure(_)
-    yield Recorder.new
-  end
-
-  def self.has_plugin?(_)
-    true
-  end
-
-  def self.plugin(_)
-    Class.new do
-      def self.name(_) = nil
-      def self.action_hook(*) = nil
-    end
-  end
-
-  module Errors
-    def self.const_missing(name)
-      const_set(name, Class.new(StandardError))
-    end
-  end
-
-  module Util
-    module Platform
-      def self.windows? = true
-    end
-  end
-end
+require_relative "../vagrant"
 
 # Notes the provisioners; all else that a Vagrantfile says is about making machines.
 class Recorder

@@ -34,12 +34,14 @@ def local(folder):
 
 @pytest.fixture
 def ruby(folder):
-    """Run Ruby with `settings`, and return what it gives, or the error's line."""
+    """Run Ruby with `settings`, `before` ahead of the plugin; return what it gives, or the error's line."""
 
-    def run(expression):
+    def run(expression, before=""):
         program = f"""
             require "json"
-            %w[settings checks plan ssh_config].each {{ |name| require "{ROOT}/vagrant/#{{name}}" }}
+            require "{ROOT}/tests/vagrant"
+            {before}
+            %w[settings checks plan plugin].each {{ |name| require "{ROOT}/vagrant/#{{name}}" }}
             begin
               settings = Tieba::Settings.load("{folder}")
               puts JSON.generate([{expression}])
@@ -313,6 +315,33 @@ def test_a_box_whose_python_is_too_old_for_ansible_is_one_line(tmp_path):
     assert line.startswith(
         "error: python3 of the master's box is 3.10.12: Ansible inside it needs 3.11 or newer;"
     )
+
+
+MACHINE = """
+    Tieba::Plugin.settings = settings
+    env = Struct.new(:local_data_path).new("FOLDER/.vagrant")
+    config = Struct.new(:vm).new(Struct.new(:box).new("mine"))
+    machine = Struct.new(:name, :provider_name, :env, :config, :ssh_info).new(:master, :libvirt, env, config)
+"""
+
+
+@needs_ruby
+@pytest.mark.parametrize("name", ["BoxAddShortNotFound", "BoxAddNoMatchingArchitecture"])
+def test_a_box_that_is_not_to_be_had_is_one_line_with_every_vagrant(folder, ruby, name):
+    (folder / ".vagrant").mkdir()
+    known = f"Vagrant::Errors::{name} = Class.new(Vagrant::Errors::VagrantError)"
+    program = f"""begin
+        {MACHINE.replace("FOLDER", str(folder))}
+        Tieba::Plugin.instance_variable_set(:@checked, true)
+        up = Tieba::Up.new(->(_) {{ raise Vagrant::Errors::{name}, "The box:\n\n  arm64 alone\n" }}, nil)
+        up.call({{ machine: machine }})
+      rescue Tieba::Stop => e
+        e.error_message
+      end"""
+    line = (
+        "box mine: not to be had for libvirt (arm64 alone): write another one into vagrant/config.local.yml"
+    )
+    assert ruby(program, known) == line
 
 
 @needs_ruby
