@@ -120,14 +120,14 @@ module Tieba
                    "#{clash.network}/#{clash.network.prefix}; choose another one: #{Settings::CHANGE} in #{Settings::LOCAL}"
     end
 
-    # Nobody else may have a machine's address.  What is not on a network of ours is not asked.
-    def addresses(settings, provider, made, interfaces: interfaces_here, answers: method(:answers?), names_tell: NAMES_TELL)
+    # Nobody else may have the address of a machine that does not run.  What is not on a network of ours is not asked.
+    def addresses(settings, provider, running, interfaces: interfaces_here, answers: method(:answers?), names_tell: NAMES_TELL)
       own = interfaces.map(&:address)
       reachable = interfaces.any? do |interface|
         settings.network.include?(interface.address) && provided?(interface, settings, provider, names_tell)
       end
       settings.machines.each do |machine|
-        next if made.include?(machine.name)
+        next if running.include?(machine.name)
 
         who = "this computer itself" if own.include?(machine.address)
         who ||= "another machine" if reachable && answers.call(machine.address)

@@ -91,7 +91,8 @@ module Tieba
       def check(machine)
         return if @checked
 
-        made = SSHConfig.made(machine.env.local_data_path).keys
+        providers = SSHConfig.made(machine.env.local_data_path)
+        made = providers.keys
         Checks.forgotten(settings, made)
         case machine.provider_name
         when :virtualbox then Checks.virtualbox_range(settings) unless Vagrant::Util::Platform.windows?
@@ -99,7 +100,7 @@ module Tieba
         end
         Checks.provider_network(settings, machine.provider_name)
         Checks.network(settings, machine.provider_name)
-        Checks.addresses(settings, machine.provider_name, made)
+        Checks.addresses(settings, machine.provider_name, running(machine.env, providers))
         if ansible_on_host
           Checks.ansible(ansible_version)
         elsif !made.include?("master")
@@ -109,6 +110,11 @@ module Tieba
       end
 
       private
+
+      # Those of the machines, name -> provider, that answer at their addresses themselves; their providers are asked.
+      def running(env, providers)
+        providers.select { |name, provider| env.machine(name.to_sym, provider.to_sym).state.id == :running }.keys
+      end
 
       def ansible_version
         Vagrant::Util::Subprocess.execute("ansible-playbook", "--version").stdout[/\d+(\.\d+)+/]

@@ -180,7 +180,7 @@ def test_which_network_is_the_providers(ruby, provider, name, names_tell, is_its
 
 @needs_ruby
 @pytest.mark.parametrize(
-    ("made", "has_network", "words"),
+    ("running", "has_network", "words"),
     [
         ([], True, "slave1 gets the address 192.168.56.11, but another machine has it"),
         (["slave1"], True, None),
@@ -189,11 +189,11 @@ def test_which_network_is_the_providers(ruby, provider, name, names_tell, is_its
     ],
 )
 @pytest.mark.parametrize(("name", "names_tell"), [("virbr1", True), ("ethernet_32774", False)])
-def test_an_address_in_use(ruby, made, has_network, words, name, names_tell):
+def test_an_address_in_use(ruby, running, has_network, words, name, names_tell):
     known = _interface(name, "192.168.56.1", "192.168.56.0/24") if has_network else ""
     others = f'interfaces: [{known}], answers: ->(address) {{ address == "192.168.56.11" }}'
     others += f", names_tell: {json.dumps(names_tell)}"
-    line = ruby(f"Tieba::Checks.addresses(settings, :libvirt, {made}, {others}) && nil")
+    line = ruby(f"Tieba::Checks.addresses(settings, :libvirt, {running}, {others}) && nil")
     assert line is None if words is None else words in line
 
 
@@ -342,6 +342,26 @@ def test_a_box_that_is_not_to_be_had_is_one_line_with_every_vagrant(folder, ruby
         "box mine: not to be had for libvirt (arm64 alone): write another one into vagrant/config.local.yml"
     )
     assert ruby(program, known) == line
+
+
+@needs_ruby
+def test_a_machine_that_is_halted_has_not_its_address(folder, ruby):
+    """It is asked for, as that of one that is not made."""
+    for name in ("master", "slave1"):
+        (folder / ".vagrant/machines" / name / "libvirt").mkdir(parents=True)
+        (folder / ".vagrant/machines" / name / "libvirt/id").write_text("0815")
+    program = f"""begin
+        {MACHINE.replace("FOLDER", str(folder))}
+        env.define_singleton_method(:machine) do |name, _|
+          Struct.new(:state).new(Struct.new(:id).new(name == :master ? :running : :shutoff))
+        end
+        $VERBOSE = nil # what is replaced
+        def (Tieba::Checks).driver(*) = nil
+        def (Tieba::Checks).network(*) = nil
+        def (Tieba::Checks).addresses(_, _, running) = raise(Tieba::Error, running.join(" "))
+        Tieba::Plugin.check(machine)
+      end"""
+    assert ruby(program) == "master"
 
 
 @needs_ruby
