@@ -27,5 +27,9 @@ module Vagrant
     module Platform
       def self.windows? = true
     end
+
+    module Subprocess
+      def self.execute(*command) = Struct.new(:stdout).new(IO.popen(command, err: File::NULL, &:read))
+    end
   end
 end

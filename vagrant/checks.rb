@@ -9,6 +9,8 @@ module Tieba
   module Checks
     OLDEST_VAGRANT = "2.2.19" # Ubuntu 22.04's
     OLDEST_ANSIBLE = "2.19"
+    # One of each collection that roles use; ansible-core alone has none.
+    ANSIBLE_MODULES = %w[ansible.posix.sysctl community.mongodb.mongodb_user community.mysql.mysql_user].freeze
     # Since 6.1.28, VirtualBox gives host-only networks no other addresses, unless this file allows them.
     VIRTUALBOX_FILE = "/etc/vbox/networks.conf"
     VIRTUALBOX_RANGES = ["192.168.56.0/21"].freeze
@@ -50,11 +52,17 @@ module Tieba
                    "libvirt_driver: qemu (ten times slower) into #{Settings::LOCAL}"
     end
 
-    def ansible(version)
-      return if version && Gem::Version.new(version) >= Gem::Version.new(OLDEST_ANSIBLE)
+    # +modules+ are those of ANSIBLE_MODULES that it has.
+    def ansible(version, modules)
+      if version.nil? || Gem::Version.new(version) < Gem::Version.new(OLDEST_ANSIBLE)
+        raise Error, "ansible-playbook on this computer is #{version || 'of no version that it tells'}: " \
+                     "#{OLDEST_ANSIBLE} or newer is needed; `make setup` installs one into .venv"
+      end
 
-      raise Error, "ansible-playbook on this computer is #{version || 'of no version that it tells'}: " \
-                   "#{OLDEST_ANSIBLE} or newer is needed; `make setup` installs one into .venv"
+      missing = (ANSIBLE_MODULES - modules).map { |name| name[/\A\w+\.\w+/] }
+      return if missing.empty?
+
+      raise Error, "Ansible on this computer is without #{missing.join(', ')}: `make setup` installs one into .venv that has all"
     end
 
     # Where Ansible runs inside the master, +box+ is its box.

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "json"
 require_relative "checks"
 require_relative "ssh_config"
 
@@ -102,7 +103,7 @@ module Tieba
         Checks.network(settings, machine.provider_name)
         Checks.addresses(settings, machine.provider_name, running(machine.env, providers))
         if ansible_on_host
-          Checks.ansible(ansible_version)
+          Checks.ansible(ansible_version, ansible_modules)
         elsif !made.include?("master")
           Checks.python(settings.box("master", machine.provider_name))
         end
@@ -121,6 +122,13 @@ module Tieba
       rescue StandardError
         # Such as that of a .venv whose Python, or whose folder, is gone; Vagrant's own errors differ by version.
         nil
+      end
+
+      def ansible_modules
+        told = Vagrant::Util::Subprocess.execute("ansible-doc", "--json", "--type", "module", *Checks::ANSIBLE_MODULES)
+        JSON.parse(told.stdout).keys
+      rescue StandardError
+        []
       end
     end
   end

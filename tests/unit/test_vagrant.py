@@ -288,10 +288,14 @@ def test_the_key_that_a_box_brought_along_is_put_where_ansible_looks_for_it(fold
         ('driver("kvm", kvm: false)', "there is no /dev/kvm"),
         ('driver("qemu", kvm: false)', None),
         (
-            'ansible("2.14.3")',
+            'ansible("2.14.3", Tieba::Checks::ANSIBLE_MODULES)',
             "ansible-playbook on this computer is 2.14.3: 2.19 or newer is needed",
         ),
-        ('ansible("2.21.5")', None),
+        ('ansible("2.21.5", Tieba::Checks::ANSIBLE_MODULES)', None),
+        (
+            'ansible("2.21.5", %w[ansible.posix.sysctl])',
+            "Ansible on this computer is without community.mongodb, community.mysql: `make setup` installs",
+        ),
         ('python("bento/ubuntu-22.04")', "box bento/ubuntu-22.04: Ansible runs inside the master, since"),
         ('python("ubuntu/jammy64")', "needs Python 3.11, which Ubuntu 22.04 has not: write another box"),
         ('python("bento/ubuntu-24.04")', None),
@@ -301,6 +305,22 @@ def test_the_key_that_a_box_brought_along_is_put_where_ansible_looks_for_it(fold
 def test_programs_that_are_too_old_or_missing(ruby, check, words):
     line = ruby(f"Tieba::Checks.{check}")
     assert line is None if words is None else words in line
+
+
+@needs_ruby
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, ["ansible.posix", "community.mongodb", "community.mysql"]),
+        # As where ansible-core is installed alone.
+        ({"ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false", "ANSIBLE_COLLECTIONS_PATH": "/nonexistent"}, []),
+        ({"PATH": "/nonexistent"}, []),
+    ],
+)
+def test_which_collections_ansible_has(ruby, environment, expected):
+    set_up = "; ".join(f"ENV[{name!r}] = {value!r}" for name, value in environment.items())
+    modules = ruby("Tieba::Plugin.send(:ansible_modules)", set_up)
+    assert [name.rpartition(".")[0] for name in modules] == expected
 
 
 def test_a_box_whose_python_is_too_old_for_ansible_is_one_line(tmp_path):
