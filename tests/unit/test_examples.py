@@ -225,6 +225,16 @@ def test_this_machine_is_not_counted_among_those_of_the_inventory(tmp_path):
     assert "localhost" not in done.stdout
 
 
+def test_an_ansible_without_collections_is_told_and_where_there_is_one(mine, preflight, monkeypatch):
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_SCAN_SYS_PATH", "false")  # ansible-core alone
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", "/nonexistent")
+    done = preflight(mine())
+    assert done.returncode != 0
+    (line,) = re.findall(r"msg: [>'-]*(.+?)\n\n", done.stdout, re.DOTALL)
+    names = "ansible.posix, community.mongodb, community.mysql"
+    assert f"Ansible on this machine is without {names}: use that of `make setup`" in " ".join(line.split())
+
+
 CHECKED_BY_ANOTHER = {"cluster", "seed", "status"}  # which are parts of others, or tell what they have found
 
 

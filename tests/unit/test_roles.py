@@ -1,5 +1,6 @@
 """Roles do nothing where preflight finds what they want: so it must look at all that they write."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def test_every_link_and_unit_of_a_role_is_compared_with_what_the_machine_has(rol
             assert compared[file["path"]] == f"-> {file['src']}"
         if unit.get("state") == "started":
             assert compared[unit["name"]].endswith("enabled")
+
+
+def test_preflight_asks_for_every_collection_that_is_used():
+    root = ROLES.parent
+    files = [*ROLES.glob("*/tasks/*.yml"), *root.glob("playbooks/**/*.yml")]
+    texts = "".join(file.read_text(encoding="utf-8") for file in files)
+    used = set(re.findall(r"^ +((?!ansible\.builtin)\w+\.\w+)\.\w+:$", texts, re.MULTILINE))
+    modules = variables("preflight")["__preflight_modules"]
+    assert used == {name.rpartition(".")[0] for name in modules}
+    assert f"%w[{' '.join(modules)}]" in (root / "vagrant" / "checks.rb").read_text(encoding="utf-8")
 
 
 def test_preflight_looks_at_all_that_roles_compare():

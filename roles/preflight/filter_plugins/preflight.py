@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.plugins.loader import module_loader
 
 _TRUTHS = {"true", "false", "yes", "no", "on", "off", "1", "0"}
 _MISSING = object()
@@ -512,6 +513,17 @@ def bundle_nodes(
     return nodes
 
 
+def collection_errors(modules: Iterable[str]) -> list[str]:
+    """Return one line if Ansible lacks collections; of each that roles use, `modules` has a module."""
+    missing = [name.rpartition(".")[0] for name in modules if not module_loader.has_plugin(name)]
+    if not missing:
+        return []
+    return [
+        f"Ansible on this machine is without {', '.join(missing)}: use that of `make setup` (.venv/bin), "
+        f"which has all, or ansible-galaxy collection install {' '.join(missing)}"
+    ]
+
+
 class FilterModule:
     """The filters, by name."""
 
@@ -530,4 +542,5 @@ class FilterModule:
             "file_errors": file_errors,
             "source_errors": source_errors,
             "bundle_nodes": bundle_nodes,
+            "collection_errors": collection_errors,
         }
