@@ -256,6 +256,23 @@ def test_what_any_slave_can_do_is_done_without_the_first_one(name):
     assert last.split() == ["slave2"], done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("drain", "drain_slave"),
+        ("bake", "bake_slave"),
+        ("scale_in", "scale_slaves"),
+        ("scale_out", "scale_slaves"),
+    ],
+)
+def test_a_slave_that_is_named_and_left_out_is_no_success(name, variable):
+    playbook = ROOT / "playbooks" / f"{name}.yml"
+    done = ansible("ansible-playbook", "-i", PLAIN, playbook, "-e", f"{variable}=slave1", "--limit", "slave2")
+    assert done.returncode != 0, done.stdout
+    said = f"{variable} is slave1, which --limit leaves out: name it there, too, or give no --limit"
+    assert said in " ".join(done.stdout.split())
+
+
 def test_records_of_slaves_that_are_left_out_are_restored_to_the_first_of_the_others(tmp_path):
     *_, task = yaml.safe_load((ROOT / "playbooks" / "tasks" / "restore_records.yml").read_text())
     backup = [{"path": f"/backup/records/{name}"} for name in ("gone", "slave1", "slave2", "slave3")]

@@ -417,13 +417,14 @@ SLAVES = {"master": ["one"], "slaves": ["one", "two", "three"], "site": ["two"]}
     ],
 )
 def test_slaves_that_are_named_are_checked(names, to_be_removed, expected):
-    assert preflight.slave_errors(names, "some_slaves", SLAVES, to_be_removed=to_be_removed) == expected
+    hosts = ["one", "two", "three"]
+    errors = preflight.slave_errors(names, "some_slaves", SLAVES, hosts, to_be_removed=to_be_removed)
+    assert errors == expected
 
 
 def test_the_last_slave_is_not_removed():
-    (error,) = preflight.slave_errors(
-        "one,two", "some_slaves", {"slaves": ["one", "two"]}, to_be_removed=True
-    )
+    both = ["one", "two"]
+    (error,) = preflight.slave_errors("one,two", "some_slaves", {"slaves": both}, both, to_be_removed=True)
     assert error.startswith("some_slaves is one,two: no slave would be left; crawl_stop.yml stops the crawl")
 
 

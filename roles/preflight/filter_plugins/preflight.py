@@ -420,11 +420,17 @@ def _truth(value: Any) -> bool:
 
 
 def slave_errors(
-    names: str, variable: str, groups: Mapping[str, list[str]], *, to_be_removed: bool = False
+    names: str,
+    variable: str,
+    groups: Mapping[str, list[str]],
+    hosts: Iterable[str],
+    *,
+    to_be_removed: bool = False,
 ) -> list[str]:
     """Return one line for each thing that is wrong with the slaves, "slave1,slave2", that `variable` names.
 
-    Those that are to be removed must have no other task, and must not be all.
+    `hosts` are the machines that --limit leaves. Slaves that are to be removed must have no other task, and
+    must not be all.
     """
     slaves = groups.get("slaves", [])
     example = f"for example -e {variable}={slaves[-1] if slaves else 'slave1'}"
@@ -435,6 +441,12 @@ def slave_errors(
         f"{variable} is {name}: no such slave is in the inventory; there is {', '.join(slaves) or 'none'}"
         for name in named
         if name not in slaves
+    ]
+    # Without a machine a play is skipped, and the run a success.
+    errors += [
+        f"{variable} is {name}, which --limit leaves out: name it there, too, or give no --limit"
+        for name in named
+        if name in slaves and name not in hosts
     ]
     if to_be_removed:
         errors += [
