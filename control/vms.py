@@ -54,6 +54,8 @@ _CONFIG: dict[str, Any] = {
     },
 }
 _BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+_SLAVES = {"slave1", "slave2"}
+_NOTHING: Mapping[str, Any] = {"slaves": []}
 _TESTS = ("test_redis.py", "test_mongodb.py", "test_site.py", "test_slave.py")
 _LIBVIRT_SECONDS = 30
 _TIMED_OUT = 124  # timeout's status
@@ -125,28 +127,55 @@ def _await_work(step: Step) -> float:
     _run(step, ["vagrant", "ssh", "slave1", "-c", f"tieba seed --forum {_FORUM} --pages {_PAGES} --new"], 300)
     began = time.monotonic()
 
-    def at_work() -> set[str]:
-        status = json.loads(_ssh("master", "tieba status --json") or "{}")
-        return {slave["host"] for slave in status.get("slaves", []) if slave["done"]}
+    def is_so() -> bool:
+        return at_work(json.loads(_ssh("master", "tieba status --json") or "{}")) >= _SLAVES
 
-    _wait(step, _BOOT_SECONDS, lambda: at_work() >= {"slave1", "slave2"})
+    _wait(step, _BOOT_SECONDS, is_so)
     return time.monotonic() - began
+
+
+def at_work(status: Mapping[str, Any], before: Mapping[str, Any] = _NOTHING) -> set[str]:
+    """Return the slaves that have done some of the crawl, or more than `before`."""
+    done = {slave["host"]: slave["done"] for slave in before["slaves"]}
+    return {slave["host"] for slave in status.get("slaves", []) if slave["done"] > done.get(slave["host"], 0)}
+
+
+def goes_on(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Say whether both slaves have done more since `before`; raises ControlError if that crawl is no more.
+
+    `now` is empty where there was no answer.
+    """
+    if not now:
+        return False
+    if now["crawl"]["started_at"] != before["crawl"]["started_at"]:
+        raise ControlError("the crawl did not go on after the reboot: another one has begun")
+    done, was = now["requests"]["done"], before["requests"]["done"]
+    if done < was:
+        raise ControlError(f"the crawl did not go on after the reboot: {was} requests were done, now {done}")
+    return at_work(now, before) >= _SLAVES
 
 
 def _crawl(step: Step) -> None:
     """Crawl the stand-in site while the master reboots, and compare what is stored with the truth."""
     _run(step, ["vagrant", "ssh", "slave1", "-c", f"tieba seed --forum {_FORUM} --pages {_PAGES}"], 300)
 
-    def done() -> int:
-        status = json.loads(_ssh("slave1", "tieba status --json") or "{}")
-        step.now(f"{status['requests']['done']} requests done" if status else "no answer")
-        return status["requests"]["done"] if status else 0
+    def status() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(_ssh("slave1", "tieba status --json") or "{}")
+        step.now(f"{found['requests']['done']} requests done" if found else "no answer")
+        return found
 
-    _wait(step, _CRAWL_SECONDS, lambda: done() >= _SOME)
+    before: dict[str, Any] = {}
+
+    def is_amid() -> bool:
+        before.update(status())
+        return bool(before) and before["requests"]["done"] >= _SOME
+
+    _wait(step, _CRAWL_SECONDS, is_amid)
     boot = _ssh("master", _BOOT_ID)
-    step.note(f"master reboots after {done()} requests")
+    step.note(f"master reboots after {before['requests']['done']} requests")
     _ssh("master", "sudo systemctl reboot")
     _wait(step, _BOOT_SECONDS, lambda: _ssh("master", _BOOT_ID) not in ("", boot))
+    _wait(step, _BOOT_SECONDS, lambda: goes_on(before, status()))
     # By hand, as a user would: it joins the crawl, and ends with it.
     by_hand = f"cd / && scrapy crawl tieba -a forum={_FORUM} -a pages={_PAGES}"
     _run(step, ["vagrant", "ssh", "slave1", "-c", by_hand], _CRAWL_SECONDS)

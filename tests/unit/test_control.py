@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from control import ansible, cluster, export, release, settings, up
+from control import ansible, cluster, export, release, settings, up, vms
 from control.process import ControlError, last_line, run
 from control.settings import Settings
 
@@ -181,3 +181,28 @@ def test_the_inventory_is_json_that_ansible_takes(monkeypatch):
     listed = json.loads(json.dumps(cluster.inventory()))
     assert listed["slaves"]["hosts"] == ["slave1", "slave2"]  # preflight names the stopped one
     assert listed["_meta"]["hostvars"]["slave1"]["ansible_host"] == "127.0.0.1"
+
+
+def crawl(slave1, slave2, started_at=1.0):
+    slaves = [{"host": "slave1", "done": slave1}, {"host": "slave2", "done": slave2}]
+    return {"crawl": {"started_at": started_at}, "requests": {"done": slave1 + slave2}, "slaves": slaves}
+
+
+def test_a_crawl_goes_on_after_a_reboot_when_both_slaves_do_more_of_it():
+    before = crawl(20, 30)
+    assert not vms.goes_on(before, {})  # no answer yet
+    assert not vms.goes_on(before, crawl(20, 30))
+    assert not vms.goes_on(before, crawl(25, 30))
+    assert vms.goes_on(before, crawl(25, 31))
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (crawl(25, 31, started_at=2.0), "the crawl did not go on after the reboot: another one has begun"),
+        (crawl(5, 6), "the crawl did not go on after the reboot: 50 requests were done, now 11"),
+    ],
+)
+def test_a_crawl_that_was_begun_anew_is_not_one_that_goes_on(now, said):
+    with pytest.raises(ControlError, match=said):
+        vms.goes_on(crawl(20, 30), now)
