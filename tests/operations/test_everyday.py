@@ -51,6 +51,12 @@ def begin_crawl(pages):
         samples.wait_until(lambda sample: all(sample["pages"].get(slave, 0) > 20 for slave in SLAVES))
 
 
+def become(node, name, number):
+    """Give a machine a hostname and a machine-id."""
+    command = f"hostname {name} && echo {number} >/etc/machine-id"
+    subprocess.run(["docker", "exec", cluster.container(node), "sh", "-c", command], check=True)
+
+
 def is_active(slave):
     return on(slave, "systemctl", "is-active", "tieba-crawler@1.service").stdout.strip() == "active"
 
@@ -80,6 +86,23 @@ def health(*arguments):
 
 def faults(lines):
     return [" ".join(words[1:]) for words in lines if words[0] == "FAULT"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("playbooks/scale_out.yml", ["--extra-vars=scale_slaves=slave2"]), ("site.yml", ["--limit=slave2"])],
+)
+def test_a_copy_of_another_slave_is_told_before_anything_changes(name, arguments):
+    cluster.create(["slave2"], cluster.nodes()[0].settings)
+    own = on("slave2", "cat", "/etc/machine-id").stdout.strip()
+    try:
+        become("slave2", "slave1", on("slave1", "cat", "/etc/machine-id").stdout.strip())
+        ran = playbook(name, *arguments)
+    finally:
+        become("slave2", "slave2", own)
+    assert ran.returncode != 0
+    assert "slave2 is the machine that slave1 is (hostname slave1, the same /etc/machine-id)" in ran.stdout
+    assert not on("slave2", "ls", "/opt/tieba").stdout
 
 
 def test_scale_out_adds_a_slave_and_touches_no_other():

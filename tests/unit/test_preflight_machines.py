@@ -184,6 +184,26 @@ def test_what_a_master_that_crawls_is_allowed_fits_together():
     )
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("CHANGED | rc=0 >>\nslave1.example 0815\r\n", "slave1 has the hostname slave1, as slave9 has: each"),
+        (
+            "CHANGED | rc=0 >>\nslave1 abc\n",
+            "slave1 is the machine that slave9 is (hostname slave1, the same",
+        ),
+        ("CHANGED | rc=0 >>\nslave1 \n", "slave1 has the hostname slave1, as slave9 has: each"),
+        ("CHANGED | rc=0 >>\nslave9 0815\n", None),
+        ('UNREACHABLE! => {\n    "changed": false,\n', None),
+    ],
+)
+def test_a_copy_of_a_machine_that_takes_no_part_is_told(answer, said):
+    hostvars = {"slave1": machine("slave1", node={"machine_id": "abc"})}
+    others = f"other | CHANGED | rc=0 >>\nother 0816\n\nslave9 | {answer}\n"
+    told = machines.machine_errors(hostvars, GROUPS, ["slave1"], NEEDS, others)
+    assert [line.startswith(said) for line in told] == ([] if said is None else [True])
+
+
 SSH = "Task failed: Failed to connect to the host via ssh: "
 SUDO = "Task failed: Premature end of stream waiting for become success.\n>>> Standard Error\n"
 AT = {"ansible_host": "10.0.0.5", "ansible_port": 2222}

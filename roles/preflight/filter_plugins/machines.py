@@ -91,8 +91,11 @@ def machine_errors(
     groups: Mapping[str, list[str]],
     hosts: Iterable[str],
     needs: Mapping[str, Any],
+    others: str = "",
 ) -> list[str]:
     """Return one line for each thing for which one of `hosts` cannot be used; their facts are in `hostvars`.
+
+    `others` is what Ansible printed of machines that were asked for hostname and machine-id alone.
 
     `needs` names the supported systems and processors, the stores, the least memory and disk, and, for each
     group, its ports and the units that may have them.
@@ -133,7 +136,7 @@ def machine_errors(
             errors.append(
                 f"{host} has a processor without AVX, which MongoDB needs: use another machine or CPU model"
             )
-    return errors + list(_name_errors(looked_at))
+    return errors + list(_name_errors(looked_at, others))
 
 
 def _address(variables: Mapping[str, Any], host: str) -> str:
@@ -247,16 +250,20 @@ def _process_errors(host: str, variables: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _name_errors(hostvars: Mapping[str, Any]) -> Iterator[str]:
-    first: dict[str, str] = {}
+def _name_errors(hostvars: Mapping[str, Any], others: str) -> Iterator[str]:
+    # hostname -> the first machine that has it, and that one's machine-id
+    first: dict[str, tuple[str, str]] = {}
+    for host, name, number in re.findall(
+        r"^(\S+) \| \w+ \| rc=0 >>\s+([\w-]+)\S* ?(\w*)", others, re.MULTILINE
+    ):
+        first.setdefault(name, (host, number))
     for host, variables in hostvars.items():
         facts = variables["ansible_facts"]
-        name = facts["hostname"]
-        other = first.setdefault(name, host)
+        name, number = facts["hostname"], facts["node"]["machine_id"]
+        other, others_number = first.setdefault(name, (host, number))
         if other == host:
             continue
-        number = facts["node"]["machine_id"]
-        if number and number == hostvars[other]["ansible_facts"]["node"]["machine_id"]:
+        if number and number == others_number:
             yield (
                 f"{host} is the machine that {other} is (hostname {name}, the same /etc/machine-id): "
                 "name each machine once; a copy of a machine needs a hostname and a machine-id of its own"
