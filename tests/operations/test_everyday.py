@@ -158,6 +158,43 @@ def test_restart_replaces_all_workers_while_the_crawl_goes_on():
     assert all(worker(slave) != before[slave] for slave in SLAVES)
 
 
+def test_a_crawl_that_is_stopped_keeps_what_is_queued_and_crawl_start_alone_goes_on_with_it():
+    begin_crawl(pages=32)
+    ran = playbook("playbooks/crawl_stop.yml")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    stopped = status_of_the_crawl()
+    assert (stopped["crawl"]["state"], stopped["requests"]["leased"]) == ("running", 0)
+    assert stopped["requests"]["queued"] > 0
+
+    for slave in SLAVES:
+        on(slave, "sudo", "systemctl", "start", "tieba-crawler.target")
+        assert not is_active(slave)
+    assert status_of_the_crawl()["requests"] == stopped["requests"]
+
+    ran = playbook("playbooks/crawl_start.yml")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    before = {slave["host"]: slave["done"] for slave in stopped["slaves"]}
+    with Samples() as samples:
+        samples.wait_until(lambda sample: all(sample["pages"][slave] > before[slave] for slave in SLAVES))
+    status = status_of_the_crawl()
+    assert status["crawl"]["started_at"] == stopped["crawl"]["started_at"]
+    assert status["requests"]["expired"] == 0
+
+
+def test_crawl_start_begins_the_crawl_that_it_is_given_whichever_slaves_take_part():
+    before = status_of_the_crawl()["crawl"]
+    assert before["state"] == "running"  # what is left of it is abandoned
+    crawl = {"crawler_forum": "聊天", "crawler_pages": 1, "crawler_new": "true"}
+    ran = playbook("playbooks/crawl_start.yml", "--limit=all:!slave1", **crawl)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    status = wait_until_finished()
+    assert status["crawl"]["started_at"] != before["started_at"]
+    assert status["crawl"]["seeds"] == [{"forum": "聊天", "pages": 1}]
+    assert (status["requests"]["queued"], status["requests"]["expired"]) == (0, 0)
+    report = on("slave1", "tieba", "report", "--truth=http://site:8080")
+    assert COMPLETE in report.stdout, report.stdout
+
+
 @pytest.fixture(scope="module")
 def newer(tmp_path_factory):
     """Give a copy of this tree with another release."""
@@ -256,14 +293,6 @@ def test_the_last_slave_is_not_removed():
     ran = playbook("playbooks/scale_in.yml", scale_slaves="slave1")
     assert ran.returncode != 0
     assert "scale_slaves is slave1: no slave would be left" in ran.stdout
-    assert is_active("slave1")
-
-
-def test_a_crawl_that_is_stopped_is_started_by_crawl_start_alone():
-    assert playbook("playbooks/crawl_stop.yml").returncode == 0
-    on("slave1", "sudo", "systemctl", "start", "tieba-crawler.target")
-    assert not is_active("slave1")
-    assert playbook("playbooks/crawl_start.yml").returncode == 0
     assert is_active("slave1")
 
 
