@@ -81,7 +81,8 @@ class Downloader:
         try:
             return await task.future
         except FAILURES as error:
-            if task.is_aborted:
+            # A socket's own limit, which has no errno, may end just before that of the whole download.
+            if task.is_aborted or (isinstance(error, TimeoutError) and error.errno is None):
                 raise TimeoutError(f"no whole answer within {self._timeout:g} s") from error
             raise
         finally:

@@ -156,6 +156,14 @@ async def test_what_is_no_whole_answer_is_a_failure(site, downloader, path, erro
     assert (await downloader.fetch(Download(f"{site.url}/"))).body == b"hello"  # the thread lives on
 
 
+async def test_a_socket_that_times_out_before_the_download_does_is_told_alike(site, downloader):
+    task = asyncio.create_task(downloader.fetch(Download(f"{site.url}/hang")))
+    await asyncio.sleep(0.1)
+    time.sleep(TIMEOUT + 0.5)  # noqa: ASYNC251 - the loop is late: its timer comes after the socket's
+    with pytest.raises(TimeoutError, match="no whole answer within 2 s"):
+        await task
+
+
 async def test_a_server_that_is_not_there_is_a_failure(downloader):
     with pytest.raises(ConnectionRefusedError):
         await downloader.fetch(Download("http://127.0.0.1:1/"))
