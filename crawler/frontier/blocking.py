@@ -19,7 +19,8 @@ For example, with a redis-server on this machine::
 
 from __future__ import annotations
 
-import itertools
+import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from redis import Redis, RedisCluster
 
-    from frontier.model import Lease, Leased, Letter, Limit, Request, Stats
+    from frontier.model import Delayed, Held, Lease, Leased, Letter, Limit, Request, Stats
     from frontier.operations import Arguments
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ class Frontier:
         self.job = job
         self.policy = policy or Policy()
         self.prefix = operations.prefix(job)
-        self._calls = itertools.count(1)
+        self._calls = 0
+        self._counting = threading.Lock()
 
     def push(self, requests: Iterable[Request]) -> int:
         """Add the requests that this job has never seen; returns how many that were."""
@@ -59,7 +61,8 @@ class Frontier:
         self, count: int, owner: str, *, egress: str = "default", limits: Mapping[str, Limit] | None = None
     ) -> Leased:
         """Take up to `count` ready requests."""
-        call = next(self._calls)
+        with self._counting:
+            self._calls = call = max(self._calls + 1, round(time.time() * 1000))
         return self.run(operations.lease(call, owner, count, egress, limits or {}, self.policy))
 
     def renew(self, owner: str, ids: Iterable[str]) -> set[str]:
@@ -109,6 +112,26 @@ class Frontier:
         """Show the next requests of every endpoint."""
         return self.run(operations.peek(count))
 
+    def leases(self, cursor: str = "0", count: int = 200) -> tuple[str, tuple[Held, ...]]:
+        """Show about `count` of the requests that workers hold; gives the next cursor, "0" at the end."""
+        return self.run(operations.leases(cursor, count))
+
+    def delayed(self, start: int = 0, count: int = 50) -> tuple[Delayed, ...]:
+        """Show requests that wait to be tried again, the next first, after the first `start`."""
+        return self.run(operations.delayed(start, count))
+
+    def hold(self, reason: str) -> bool:
+        """Let nobody lease anything of the running crawl until `let_go`; tells whether one is running."""
+        return self.run(operations.hold(reason))
+
+    def let_go(self) -> bool:
+        """Let a crawl go on that is held; tells whether it was."""
+        return self.run(operations.let_go())
+
+    def reprioritize(self, endpoint: str, old: int, new: int, count: int = 1000) -> int:
+        """Move the first `count` requests of a queue to the end of another; returns how many there were."""
+        return self.run(operations.reprioritize(endpoint, old, new, count))
+
     def stats(self) -> Stats:
         """Count what there is."""
         return self.run(operations.stats())
@@ -116,9 +139,9 @@ class Frontier:
     def dead(self) -> Iterator[Letter]:
         """Give the dead letters, oldest first."""
         last = "-inf"
-        while texts := self.redis.zrangebyscore(f"{self.prefix}dead", last, "+inf", 0, _LETTERS_AT_ONCE):
-            for text in texts:
-                letter = operations.letter(str(text))
+        key = f"{self.prefix}dead"
+        while found := self.redis.zrangebyscore(key, last, "+inf", 0, _LETTERS_AT_ONCE, withscores=True):
+            for letter in operations.letters(found):
                 yield letter
             last = f"({letter.id}"
 
@@ -127,6 +150,10 @@ class Frontier:
         ids = [letter.id for letter in self.dead() if wanted is None or wanted(letter)]
         batches = (ids[start : start + _LETTERS_AT_ONCE] for start in range(0, len(ids), _LETTERS_AT_ONCE))
         return sum(self.run(operations.retry(batch)) for batch in batches)
+
+    def known(self, *fingerprints: int) -> set[int]:
+        """Tell which of these were seen."""
+        return self.run(operations.known(fingerprints))
 
     def see(self, *fingerprints: int) -> int:
         """Mark requests as seen without queueing them; returns how many were new."""

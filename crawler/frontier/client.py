@@ -31,7 +31,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
+import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis, RedisCluster
 
-    from frontier.model import Lease, Leased, Letter, Limit, Request, Stats, Turn
+    from frontier.model import Delayed, Held, Lease, Leased, Letter, Limit, Request, Stats, Turn
 
 T = TypeVar("T")
 _LETTERS_AT_ONCE = 500
@@ -81,7 +83,8 @@ class Frontier:
         only as many as their budgets in `limits` allow; `*` is the limit of all others, none means no limit.
         Should the reply be lost, the leases run out; `release` of `lost_ids` is quicker.
         """
-        self._calls += 1
+        # The time, so that a lease's id tells since when it is held; one more where that would not grow.
+        self._calls = max(self._calls + 1, round(time.time() * 1000))
         return await self.run(operations.lease(self._calls, owner, count, egress, limits or {}, self.policy))
 
     def lost_ids(self, count: int) -> list[str]:
@@ -155,6 +158,43 @@ class Frontier:
         """Show the next requests of every endpoint; they are not leased and have no ids."""
         return await self.run(operations.peek(count))
 
+    async def queue(self, endpoint: str, priority: int, start: int = 0, count: int = 50) -> tuple[Lease, ...]:
+        """Show `count` requests of one queue after the first `start`; they are not leased and have no ids."""
+        key = f"{self.prefix}queue:{endpoint}:{priority}"
+        return tuple(
+            operations.shown(str(entry)) for entry in await self.redis.lrange(key, start, start + count - 1)
+        )
+
+    async def leases(self, cursor: str = "0", count: int = 200) -> tuple[str, tuple[Held, ...]]:
+        """Show about `count` of the requests that workers hold; gives the next cursor, "0" at the end.
+
+        What is leased all the while comes at least once.
+        """
+        return await self.run(operations.leases(cursor, count))
+
+    async def delayed(self, start: int = 0, count: int = 50) -> tuple[Delayed, ...]:
+        """Show requests that wait to be tried again, the next first, after the first `start`."""
+        return await self.run(operations.delayed(start, count))
+
+    async def hold(self, reason: str) -> bool:
+        """Let nobody lease anything of the running crawl until `let_go`; tells whether one is running.
+
+        What is leased goes on. A crawl that ends meanwhile, or the next one, is not held.
+        """
+        return await self.run(operations.hold(reason))
+
+    async def let_go(self) -> bool:
+        """Let a crawl go on that is held; tells whether it was."""
+        return await self.run(operations.let_go())
+
+    async def reprioritize(self, endpoint: str, old: int, new: int, count: int = 1000) -> int:
+        """Move the first `count` requests of a queue, in their order, to the end of that of another priority.
+
+        Returns how many were taken out, 0 when the queue is empty. Entries that are none of the frontier's
+        become dead letters. Raises ValueError for priorities that cannot be.
+        """
+        return await self.run(operations.reprioritize(endpoint, old, new, count))
+
     async def stats(self) -> Stats:
         """Count what there is."""
         return await self.run(operations.stats())
@@ -163,15 +203,36 @@ class Frontier:
         """Give the dead letters, oldest first, or the `newest` so many, newest first."""
         key = f"{self.prefix}dead"
         if newest is not None:
-            for text in await self.redis.zrevrange(key, 0, newest - 1) if newest else ():
-                yield operations.letter(str(text))
+            found = await self.redis.zrevrange(key, 0, newest - 1, withscores=True) if newest else ()
+            for letter in operations.letters(found):
+                yield letter
             return
         last = "-inf"
-        while texts := await self.redis.zrangebyscore(key, last, "+inf", start=0, num=_LETTERS_AT_ONCE):
-            for text in texts:
-                letter = operations.letter(str(text))
+        while found := await self.redis.zrangebyscore(
+            key, last, "+inf", start=0, num=_LETTERS_AT_ONCE, withscores=True
+        ):
+            for letter in operations.letters(found):
                 yield letter
             last = f"({letter.id}"
+
+    async def dead_page(self, before_id: str | None = None, count: int = 50) -> tuple[Letter, ...]:
+        """Give `count` dead letters, newest first: the newest, or those before the one with this id.
+
+        Raises ValueError for what is no id.
+        """
+        if before_id is not None and not _is_id(before_id):
+            raise ValueError(f"the id of a dead letter is a number, not {before_id!r}")
+        highest = "+inf" if before_id is None else f"({before_id}"
+        key = f"{self.prefix}dead"
+        found = await self.redis.zrevrangebyscore(key, highest, "-inf", 0, count, withscores=True)
+        return operations.letters(found)
+
+    async def letter(self, id_: str) -> Letter | None:
+        """Give one dead letter."""
+        if not _is_id(id_):
+            return None
+        found = await self.redis.zrangebyscore(f"{self.prefix}dead", id_, id_, 0, 1, withscores=True)
+        return next(iter(operations.letters(found)), None)
 
     async def bytes_per_seen(self) -> float | None:
         """Measure what a fingerprint takes of Redis' memory, in some shards; None where there are none."""
@@ -188,8 +249,16 @@ class Frontier:
         ids = [letter.id async for letter in self.dead() if wanted is None or wanted(letter)]
         retried = 0
         for start in range(0, len(ids), _LETTERS_AT_ONCE):
-            retried += await self.run(operations.retry(ids[start : start + _LETTERS_AT_ONCE]))
+            retried += await self.retry(ids[start : start + _LETTERS_AT_ONCE])
         return retried
+
+    async def retry(self, ids: Iterable[str]) -> int:
+        """Queue dead letters again, as if they had never failed; returns how many there were."""
+        return await self.run(operations.retry(ids))
+
+    async def known(self, *fingerprints: int) -> set[int]:
+        """Tell which of these were seen."""
+        return await self.run(operations.known(fingerprints))
 
     async def see(self, *fingerprints: int) -> int:
         """Mark requests as seen without queueing them; returns how many were new."""
@@ -248,6 +317,11 @@ class Frontier:
             else:
                 results.append(reply if isinstance(reply, Exception) else operation.read(reply))
         return results
+
+
+def _is_id(text: str) -> bool:
+    """Tell whether it is a score; those of letters that others wrote are not whole numbers alone."""
+    return re.fullmatch(r"-?([0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?|inf)", text) is not None
 
 
 def make_owner() -> str:

@@ -31,12 +31,17 @@ class Request:
         """Raise ValueError for what Redis cannot be given."""
         if not _ENDPOINT.fullmatch(self.endpoint):
             raise ValueError(f"an endpoint is a text without white space, not {self.endpoint!r}")
-        if abs(self.priority) > _HIGHEST_PRIORITY:
-            raise ValueError(
-                f"a priority is between -{_HIGHEST_PRIORITY} and {_HIGHEST_PRIORITY}, not {self.priority}"
-            )
+        check_priority(self.priority)
         if not self.payload.isascii():
             self.payload.encode("utf-8", "surrogateescape")
+
+
+def check_priority(priority: int) -> None:
+    """Raise ValueError for one that Redis cannot be given."""
+    if abs(priority) > _HIGHEST_PRIORITY:
+        raise ValueError(
+            f"a priority is between -{_HIGHEST_PRIORITY} and {_HIGHEST_PRIORITY}, not {priority}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,45 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot, `endpoint:egress`: requests that were `granted` to it since the crawl began.
+
+    `strikes` is the number of pauses since its last success; `paused_seconds` are left of one, 0 for none.
+    """
+
+    slot: str
+    paused_seconds: float = 0.0
+    reason: str = ""
+    strikes: int = 0
+    granted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request in the hands of `owner` since the Unix time `since`, None where its lease does not tell."""
+
+    owner: str
+    id: str
+    since: float | None
+    seconds_left: float
+    endpoint: str
+    priority: int
+    attempts: int
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """A request that is tried again after `due` seconds; `attempts` are those that failed."""
+
+    due: float
+    endpoint: str
+    priority: int
+    attempts: int
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
     """How many requests of an endpoint wait at a priority."""
 
@@ -131,7 +175,7 @@ class Stats:
     delayed: int
     dead: int
     owners: Mapping[str, int] = field(default_factory=dict)
-    pauses: tuple[Pause, ...] = ()
+    slots: tuple[Slot, ...] = ()
     seen: int = 0
     shards: int = 0
     retried: int = 0
@@ -143,3 +187,10 @@ class Stats:
     def queued(self) -> int:
         """Everything that waits to be leased."""
         return sum(queue.count for queue in self.queues)
+
+    @property
+    def pauses(self) -> tuple[Pause, ...]:
+        """The slots that nobody may use now."""
+        return tuple(
+            Pause(slot.slot, slot.paused_seconds, slot.reason) for slot in self.slots if slot.paused_seconds
+        )

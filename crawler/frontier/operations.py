@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from frontier.model import Lease, Leased, Letter, Pause, Queued, Stats, Turn
+from frontier.model import Delayed, Held, Lease, Leased, Letter, Queued, Slot, Stats, Turn, check_priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     Arguments = Sequence[str | int | float]
 
 T = TypeVar("T")
+UNREADABLE = "unreadable"  # the reason of a dead letter that is none; it is not queued again
+_LATEST = 1e11  # Unix time that a calendar still has
 _LONGEST_REASON = 2_000  # characters
+_GRANTED = "granted "  # before a slot, in the counts
+_FIRST_TIME_CALL = 10**12  # calls with a higher number have that of their time, in ms
 _SWEEP = 500  # leases and shards in one call: some milliseconds of Redis' time
 
 
@@ -140,22 +144,31 @@ def is_finished() -> Operation[bool]:
 
 def peek(count: int) -> Operation[tuple[Lease, ...]]:
     """Show the next requests of every endpoint."""
-    return Operation("peek", [count], lambda reply: tuple(_shown(entry) for entry in reply))
+    return Operation("peek", [count], lambda reply: tuple(shown(entry) for entry in reply))
 
 
 def stats() -> Operation[Stats]:
     """Count what there is."""
 
     def read(reply: Any) -> Stats:
-        queues, leased, delayed, dead, owners, pauses, seen, shards, flat_counts, max_requests = reply
+        queues, leased, delayed, dead, owners, slots, seen, shards, flat_counts, max_requests = reply
         counts = dict(_tuples(flat_counts, 2))
+        states = {slot: (ms / 1000, reason, strikes) for slot, ms, reason, strikes in _tuples(slots, 4)}
+        granted = {
+            name.removeprefix(_GRANTED): int(count)
+            for name, count in counts.items()
+            if name.startswith(_GRANTED)
+        }
         return Stats(
             queues=tuple(Queued(name, int(priority), count) for name, priority, count in _tuples(queues, 3)),
             leased=leased,
             delayed=delayed,
             dead=dead,
             owners=dict(_tuples(owners, 2)),
-            pauses=tuple(Pause(slot, ms / 1000, reason) for slot, ms, reason in _tuples(pauses, 3)),
+            slots=tuple(
+                Slot(slot, *states.get(slot, (0.0, "", 0)), granted.get(slot, 0))
+                for slot in sorted(states.keys() | granted.keys())
+            ),
             seen=seen,
             shards=shards,
             retried=int(counts.get("retried", 0)),
@@ -165,6 +178,55 @@ def stats() -> Operation[Stats]:
         )
 
     return Operation("stats", [], read)
+
+
+def leases(cursor: str, count: int) -> Operation[tuple[str, tuple[Held, ...]]]:
+    """Show about `count` of the requests that are leased; gives the next cursor, "0" at the end."""
+
+    def read(reply: Any) -> tuple[str, tuple[Held, ...]]:
+        cursor, flat = reply
+        held = (
+            Held(owner, id_, _leased_at(id_), ms / 1000, *_shown_parts(entry))
+            for owner, id_, ms, entry in _tuples(flat, 4)
+        )
+        return cursor, tuple(held)
+
+    return Operation("leases", [cursor, count], read)
+
+
+def delayed(start: int, count: int) -> Operation[tuple[Delayed, ...]]:
+    """Show requests that wait to be tried again, the next first."""
+
+    def read(reply: Any) -> tuple[Delayed, ...]:
+        return tuple(
+            Delayed(ms / 1000, *_shown_parts(numbered.partition(" ")[2]))
+            for ms, numbered in _tuples(reply, 2)
+        )
+
+    return Operation("delayed", [start, count], read)
+
+
+def hold(reason: str) -> Operation[bool]:
+    """Hold the running crawl; tells whether there is one."""
+    return Operation("hold", [_told(reason)], bool)
+
+
+def let_go() -> Operation[bool]:
+    """Let a crawl go on that is held; tells whether it was."""
+    return Operation("let_go", [], bool)
+
+
+def reprioritize(endpoint: str, old: int, new: int, count: int) -> Operation[int]:
+    """Move the first requests of a queue to the end of another; gives how many were taken out."""
+    if old == new:
+        raise ValueError(f"the new priority is the old one, {old}")
+    check_priority(new)
+    return Operation("reprioritize", [endpoint, old, new, count], int)
+
+
+def known(fingerprints: Iterable[int]) -> Operation[set[int]]:
+    """Tell which requests were seen."""
+    return Operation("known", [str(value) for value in fingerprints], lambda reply: set(map(int, reply)))
 
 
 def retry(ids: Iterable[str]) -> Operation[int]:
@@ -219,16 +281,46 @@ def beat(
     counted_as: str,
     pages: int,
     outcomes: Mapping[str, int],
+    totals: Mapping[str, int] | None = None,
+    followed: str = "",
+    *,
+    has_stored: bool = False,
 ) -> Operation[tuple[str, str]]:
     """Publish a worker's state and counts; gives state and id of the crawl."""
-    flat = [item for pair in outcomes.items() for item in pair]
-    return Operation("beat", [worker, _dumps(state)[1:], crawl_id, counted_as, pages, *flat], tuple)
+    args: Arguments = [
+        worker,
+        _dumps(state)[1:],
+        crawl_id,
+        counted_as,
+        pages,
+        _dumps(outcomes),
+        _dumps(totals or {}),
+        int(has_stored),
+        followed,
+    ]
+    return Operation("beat", args, tuple)
 
 
-def letter(text: str) -> Letter:
-    """Read a dead letter."""
-    fields = json.loads(text)
-    return Letter(**fields | {"priority": int(fields["priority"]), "attempts": int(fields["attempts"])})
+def letters(found: Iterable[Any]) -> tuple[Letter, ...]:
+    """Read dead letters, given with their scores."""
+    return tuple(_letter(str(text), float(score)) for text, score in found)
+
+
+def _letter(text: str, score: float) -> Letter:
+    """Read a dead letter, whose id is its score.
+
+    What is none, which anybody may have written, is all payload, with the reason UNREADABLE.
+    """
+    id_ = f"{score:.0f}" if score.is_integer() else repr(score)
+    try:
+        fields = json.loads(text)
+        endpoint, payload, reason = (fields[name] for name in ("endpoint", "payload", "reason"))
+        priority, attempts, at = int(fields["priority"]), int(fields["attempts"]), float(fields["at"])
+        if all(isinstance(told, str) for told in (endpoint, payload, reason)) and 0 <= at < _LATEST:
+            return Letter(id_, endpoint, priority, attempts, payload, reason, at)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        pass
+    return Letter(id_, "", 0, 0, text, UNREADABLE, 0.0)
 
 
 def _fields(request: Request) -> tuple[str, str, str, str]:
@@ -246,11 +338,22 @@ def _parts(entry: str) -> tuple[str, int, int, str]:
     return endpoint, int(priority), int(attempts), payload
 
 
-def _shown(entry: str) -> Lease:
+def shown(entry: str) -> Lease:
+    """Read a queue's entry for people; what is none, which anybody may have written, is all payload."""
+    return Lease("", *_shown_parts(entry))
+
+
+def _shown_parts(entry: str) -> tuple[str, int, int, str]:
     try:
-        return Lease("", *_parts(entry))
+        return _parts(entry)
     except ValueError:
-        return Lease("", "", 0, 0, entry)
+        return "", 0, 0, entry
+
+
+def _leased_at(id_: str) -> float | None:
+    """Give the Unix time at which a lease was asked for, by its worker's clock."""
+    call = id_.partition(".")[0]
+    return int(call) / 1000 if call.isdecimal() and int(call) >= _FIRST_TIME_CALL else None
 
 
 def _dumps(value: object) -> str:

@@ -15,6 +15,7 @@ _LIBRARIES = {
     "complete": ("common", "seen"),
     "see": ("common", "seen"),
     "forget": ("common", "seen"),
+    "known": ("common", "seen"),
     "reap": ("common", "garbage"),
     "begin": ("common", "garbage"),
     "drop": ("common", "garbage"),

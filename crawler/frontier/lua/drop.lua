@@ -5,6 +5,8 @@
 clear()
 local left = sweep(tonumber(ARGV[1]))
 if left == 0 then
-  redis.call('UNLINK', P .. 'seen', P .. 'slots', P .. 'clock', P .. 'workers')
+  for _, name in ipairs({'seen', 'slots', 'clock', 'workers', 'machines', 'samples', 'crawls'}) do
+    redis.call('UNLINK', P .. name)
+  end
 end
 return left

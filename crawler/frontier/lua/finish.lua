@@ -1,5 +1,5 @@
 -- Marks the crawl finished, once, if nothing is left to be done (see is_finished). A crawl that has just begun is not:
--- its first requests are on their way.
+-- its first requests are on their way. A crawl that is finished is not held any more.
 -- KEYS[1]  the job's prefix
 -- ARGV[1]  id of the crawl
 -- Returns  1 when this call finished it, else 0
@@ -17,4 +17,5 @@ if not is_finished(redis.call('HGET', P .. 'crawl', 'max_requests')) then
 end
 write_although_full()
 redis.call('HSET', P .. 'crawl', 'state', 'finished', 'finished_at', stamp(system_ms() / 1000))
+redis.call('HDEL', P .. 'crawl', 'paused_at', 'paused_reason')
 return 1

@@ -9,16 +9,19 @@
 -- ARGV[7]  horizon in ms: turns further away are not given
 -- Returns  {crawl's state, its id, ms until it may give more or -1 if only others can change that, is finished 0|1,
 --           {number in the call, ms until its turn, pauses of the slot since its last success, entry, ...}}
+-- While the crawl is held (hold.lua) it gives nothing new.
 -- A lease's id is "call.number"; what a caller never heard of it can release by these ids.
 local OVERDUE_MS = 1000
 local MOST_LEASES = 1000
 local MOST_DUE = 200
 local ENDPOINTS_AT_ONCE = 100
+local HELD_MS = 1000 -- until it is worth asking again
 
 local owner, call, lease_ms, egress, limits = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5], cjson.decode(ARGV[6])
 local wanted, horizon = math.min(tonumber(ARGV[3]), MOST_LEASES), tonumber(ARGV[7])
 local now = tick(lease_ms)
-local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id', 'max_requests')
+local crawl = redis.call('HMGET', P .. 'crawl', 'state', 'id', 'max_requests', 'paused_at')
+local is_held = crawl[4]
 local left = left_of(crawl[3])
 local leases, given = {}, 0
 
@@ -66,13 +69,15 @@ end
 -- What an endpoint may give; nil if nothing.
 local function offer_of(endpoint, served_at)
   local slot = endpoint .. ':' .. egress
-  local state = redis.call('HMGET', P .. 'slots', slot .. ' tat', slot .. ' paused_until', slot .. ' strikes')
-  local paused_ms = (tonumber(state[2]) or 0) - now
+  local state = redis.call(
+    'HMGET', P .. 'slots', slot .. ' tat', slot .. ' strikes', slot .. ' paused_until', slot .. ' pause_behind'
+  )
+  local paused_ms = pause_left(state[3], state[4], now)
   if paused_ms > 0 then
     come_back_after(paused_ms)
     return nil
   end
-  local offer = {endpoint = endpoint, slot = slot, strikes = state[3], served_at = served_at, turns = wanted, given = 0}
+  local offer = {endpoint = endpoint, slot = slot, strikes = state[2], served_at = served_at, turns = wanted, given = 0}
   local limit = limits[endpoint] or limits['*']
   if limit then
     -- tat is the "theoretical arrival time" of the next request of a stream that keeps the rate exactly.
@@ -187,6 +192,7 @@ local function serve(offers)
         redis.call('HSET', P .. 'slots', offer.slot .. ' tat', stamp(offer.tat))
       end
       redis.call('ZADD', P .. 'endpoints', 'XX', stamp(now), offer.endpoint)
+      count_granted_of(offer.slot, offer.given)
     end
     if offer.length ~= 0 then
       come_back_after(offer.interval and math.max(0, offer.wait - horizon) or 0)
@@ -196,7 +202,7 @@ end
 
 if give_again() then
   come_back_after(0)
-else
+elseif not is_held then
   queue_delayed()
   serve(find_offers())
   if given > 0 then
@@ -204,7 +210,9 @@ else
   end
 end
 local due = redis.call('ZRANGE', P .. 'delayed', 0, 0, 'WITHSCORES')[2]
-if due then
+if is_held then
+  come_back_after(HELD_MS)
+elseif due then
   come_back_after(math.max(0, due - now))
 end
 if given >= left then

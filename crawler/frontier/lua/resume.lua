@@ -4,6 +4,8 @@
 -- Returns  1 when there was something to change, else 0
 local changed = redis.call('HDEL', P .. 'slots', ARGV[1] .. ' strikes')
 if ARGV[2] == '1' then
-  changed = changed + redis.call('HDEL', P .. 'slots', ARGV[1] .. ' paused_until', ARGV[1] .. ' reason')
+  changed = changed + redis.call(
+    'HDEL', P .. 'slots', ARGV[1] .. ' paused_until', ARGV[1] .. ' pause_behind', ARGV[1] .. ' reason'
+  )
 end
 return changed > 0 and 1 or 0

@@ -1,7 +1,7 @@
 -- Counts what there is, without looking at single requests.
 -- KEYS[1]  the job's prefix
 -- Returns  {{endpoint, priority, how many are queued, ...}, leased, delayed, dead,
---           {owner, its leases, ...}, {slot, ms until its pause ends, reason, ...},
+--           {owner, its leases, ...}, {slot, ms until its pause ends or 0, reason, pauses since its last success, ...},
 --           seen, shards of the seen set, {name of a count, count, ...}, the crawl's maximum of requests or nil}
 local now = clock()
 local queued = {}
@@ -23,21 +23,26 @@ for owner, count in pairs(by_owner) do
   owners[#owners + 1] = count
 end
 
-local paused = {}
-local slots = redis.call('HGETALL', P .. 'slots')
-for i = 1, #slots, 2 do
-  local slot = string.match(slots[i], '^(.*) paused_until$')
-  if slot and tonumber(slots[i + 1]) > now then
-    local reason = redis.call('HGET', P .. 'slots', slot .. ' reason') or ''
-    for _, value in ipairs({slot, math.ceil(slots[i + 1] - now), reason}) do
-      paused[#paused + 1] = value
-    end
+local slots, states = {}, {}
+local fields = redis.call('HGETALL', P .. 'slots')
+for i = 1, #fields, 2 do
+  local slot, field = string.match(fields[i], '^(.*) (%S+)$')
+  if slot then
+    states[slot] = states[slot] or {}
+    states[slot][field] = fields[i + 1]
+  end
+end
+for slot, state in pairs(states) do
+  local paused_ms = math.ceil(pause_left(state.paused_until, state.pause_behind, now))
+  local reason = paused_ms > 0 and state.reason or ''
+  for _, value in ipairs({slot, paused_ms, reason, tonumber(state.strikes) or 0}) do
+    slots[#slots + 1] = value
   end
 end
 
 local seen = redis.call('HMGET', P .. 'seen', 'count', 'shards')
 return {
   queued, redis.call('HLEN', P .. 'leases'), redis.call('ZCARD', P .. 'delayed'), redis.call('ZCARD', P .. 'dead'),
-  owners, paused, tonumber(seen[1]) or 0, tonumber(seen[2]) or 0, redis.call('HGETALL', P .. 'counts'),
+  owners, slots, tonumber(seen[1]) or 0, tonumber(seen[2]) or 0, redis.call('HGETALL', P .. 'counts'),
   redis.call('HGET', P .. 'crawl', 'max_requests'),
 }

@@ -4,11 +4,14 @@
 -- ARGV[4]  horizon in ms: a turn further away is not given
 -- Returns  {given 0|1, ms until the turn or until it can be asked for again, pauses since the last success}
 local now = tick()
-local slot = redis.call('HMGET', P .. 'slots', ARGV[1] .. ' tat', ARGV[1] .. ' paused_until', ARGV[1] .. ' strikes')
-local strikes = tonumber(slot[3]) or 0
-local paused_until = tonumber(slot[2]) or 0
-if paused_until > now then
-  return {0, math.ceil(paused_until - now), strikes}
+local slot = redis.call(
+  'HMGET', P .. 'slots', ARGV[1] .. ' tat', ARGV[1] .. ' strikes', ARGV[1] .. ' paused_until',
+  ARGV[1] .. ' pause_behind'
+)
+local strikes = tonumber(slot[2]) or 0
+local paused_ms = pause_left(slot[3], slot[4], now)
+if paused_ms > 0 then
+  return {0, math.ceil(paused_ms), strikes}
 end
 local interval = 1000 / ARGV[2]
 local tat = math.max(tonumber(slot[1]) or 0, now)
@@ -18,4 +21,5 @@ if wait > horizon then
   return {0, math.ceil(wait - horizon), strikes}
 end
 redis.call('HSET', P .. 'slots', ARGV[1] .. ' tat', stamp(tat + interval))
+count_granted_of(ARGV[1], 1)
 return {1, math.max(0, math.ceil(wait)), strikes}

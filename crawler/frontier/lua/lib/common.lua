@@ -44,6 +44,19 @@ local function tick(lease_ms)
   return now
 end
 
+-- How many ms a slot's pause still lasts, 0 for none, by its fields `paused_until`, a time of the frontier's clock, and
+-- `pause_behind`, the same time and how far that was behind Redis' own clock when the pause began. It is over when it is
+-- so by either: the site's memory does not wait for the frontier's clock, which stands still while nobody leases; and
+-- Redis' own may be put back.
+local function pause_left(paused_until, pause_behind, now)
+  local left = (tonumber(paused_until) or 0) - now
+  local of, behind = string.match(pause_behind or '', '^(%S+) (%S+)$')
+  if of and of == paused_until then -- workers of an older release set the first alone, and leave an earlier second
+    left = math.min(left, paused_until + behind - system_ms())
+  end
+  return math.max(0, left)
+end
+
 local function make_entry(endpoint, priority, attempts, payload)
   return endpoint .. ' ' .. priority .. ' ' .. attempts .. ' ' .. payload
 end
@@ -99,6 +112,11 @@ local function count_granted(number)
   redis.call('HINCRBY', P .. 'counts', 'granted', number)
 end
 
+-- Counts by slot, too, which tells what of each budget is used.
+local function count_granted_of(slot, number)
+  redis.call('HINCRBY', P .. 'counts', 'granted ' .. slot, number)
+end
+
 -- How many more the crawl's maximum of requests allows; false is none.
 local function left_of(max_requests)
   return max_requests and max_requests - granted() or math.huge
@@ -115,7 +133,7 @@ end
 -- A job with new work is not finished.
 local function reopen()
   if redis.call('HGET', P .. 'crawl', 'state') == 'finished' then
-    redis.call('HSET', P .. 'crawl', 'state', 'running')
+    redis.call('HSET', P .. 'crawl', 'state', 'running', 'resumed_at', stamp(system_ms() / 1000))
     redis.call('HDEL', P .. 'crawl', 'finished_at')
   end
 end

@@ -45,7 +45,9 @@ end
 -- Removes all that belongs to one crawl: not the slots, since politeness outlives it.
 local function clear()
   drop_queue()
-  for _, name in ipairs({'leases', 'deadlines', 'dead', 'counts', 'pages', 'outcomes', 'seeds', 'crawl'}) do
+  for _, name in ipairs({
+    'leases', 'deadlines', 'dead', 'counts', 'pages', 'outcomes', 'totals', 'history', 'seeds', 'crawl',
+  }) do
     redis.call('UNLINK', P .. name)
   end
   abandon_seen()
