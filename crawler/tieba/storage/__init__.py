@@ -67,8 +67,14 @@ class Store(Protocol):
     a thread's fetched_* fields alone. Methods raise StoreError or StoreUnavailable.
     """
 
+    async def connect(self) -> None:
+        """Connect alone, to read; rights to read are enough."""
+
     async def open(self) -> None:
-        """Connect and create what is missing; again changes nothing."""
+        """Connect and create what is missing; again changes nothing.
+
+        Indexes that a large store of an earlier version lacks are built in the background.
+        """
 
     async def save(self, records: Sequence[Storable]) -> None:
         """Upsert one batch; returns once it is stored for good.

@@ -60,6 +60,9 @@ class JsonlStore:
         self._replayed: list[tuple[Path, int | None]] = []
         self._reading = asyncio.Lock()
 
+    async def connect(self) -> None:
+        """Do nothing: files are found when they are read."""
+
     async def open(self) -> None:
         """Create the folder and compress what killed workers have left there; again changes nothing."""
         with self._translated():

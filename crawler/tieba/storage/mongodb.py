@@ -9,19 +9,21 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
 from bson.errors import BSONError
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel, UpdateMany, UpdateOne
+from pymongo import ASCENDING, UpdateMany, UpdateOne
 from pymongo import errors as mongo_errors
 
 from tieba.records import RECORD_TYPES, STORED_TYPES, Visit
-from tieba.storage import ORDER, SEEN, ForumTotals, StoreError, StoreUnavailable
+from tieba.storage import ORDER, SEEN, ForumTotals, StoreError
 from tieba.storage.batches import GroupCommit
+from tieba.storage.indexing import IndexBuild
 from tieba.storage.merging import merge
+from tieba.storage.mongodb_indexes import build
+from tieba.storage.mongodb_server import MongoServer, one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
     from pymongo.asynchronous.cursor import AsyncCursor
-    from pymongo.asynchronous.database import AsyncDatabase
 
     from tieba.records import Storable
     from tieba.storage import Document, Query
@@ -29,60 +31,37 @@ if TYPE_CHECKING:
 
     Update = UpdateOne | UpdateMany
 
-INDEXES: dict[str, list[IndexModel]] = {
-    "threads": [IndexModel([("forum_id", ASCENDING), ("last_reply_at", DESCENDING)])],
-    "posts": [
-        IndexModel([("thread_id", ASCENDING), ("floor", ASCENDING), ("_id", ASCENDING)]),
-        IndexModel([("author_id", ASCENDING)]),
-    ],
-    "comments": [
-        IndexModel([("thread_id", ASCENDING), ("post_id", ASCENDING), ("_id", ASCENDING)]),
-        IndexModel([("post_id", ASCENDING)]),
-    ],
-}
 _FIELDS = {kind.collection: (*(field.name for field in fields(kind)), *SEEN) for kind in STORED_TYPES}
 _DUPLICATE_KEY = 11000  # two workers inserted the same record at once; the second try finds it
 _DUPLICATE_KEY_TRIES = 5
-_AUTHENTICATION_CODES = {13, 18}
 _THREADS_A_READ = 500  # of which posts or comments are asked for at once
-_SERVER_SELECTION_MS = 5_000
-_SOCKET_TIMEOUT_MS = 30_000
-
-_UNAVAILABLE = (mongo_errors.ConnectionFailure, mongo_errors.WTimeoutError, mongo_errors.ExecutionTimeout)
 
 
 class MongoStore:
     """A `Store` in the database that the path of `url` names."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self._client: AsyncMongoClient[Document] = AsyncMongoClient(
-                url,
-                tz_aware=True,
-                serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
-                socketTimeoutMS=_SOCKET_TIMEOUT_MS,
-                # Follow-ups are queued once the records are stored: these must outlive a crash of the server.
-                journal=True,
-                connect=False,
-            )
-            self.database: AsyncDatabase[Document] = self._client.get_default_database()
-        except (mongo_errors.PyMongoError, ValueError) as error:
-            raise StoreError(f"mongodb_url cannot be used: {_one_line(error)}") from None
-        self._place = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
+        # Follow-ups are queued once the records are stored: these must outlive a crash of the server.
+        self._server = MongoServer(url, journal=True)
+        self.database = self._server.database
+        self._translated = self._server.translated
         self._commits = GroupCommit(self._write)
+        self._indexes = IndexBuild(self._build_indexes)
         self._clock_offset = timedelta()
-        self._was_accepted = False  # the user
 
-    async def open(self) -> None:
-        """Connect and create the indexes; again changes nothing."""
+    async def connect(self) -> None:
+        """Connect alone, to read."""
         try:
             await self.database.command("ping")  # connects, so that the next answer comes at once
             self._clock_offset = await self._measure_clock_offset()
-            for name, indexes in INDEXES.items():
-                await self.database[name].create_indexes(indexes)
-            self._was_accepted = True
         except mongo_errors.PyMongoError as error:
             raise self._translated(error) from error
+        self._server.was_accepted = True
+
+    async def open(self) -> None:
+        """Connect and create the indexes; again changes nothing."""
+        await self.connect()
+        await self._indexes.start()
 
     async def save(self, records: Sequence[Storable]) -> None:
         """Upsert records, together with those that other tasks save meanwhile."""
@@ -178,7 +157,8 @@ class MongoStore:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._indexes.stop()
+        await self._server.close()
 
     def _find(self, name: str, condition: Document) -> AsyncCursor[Document]:
         order = [(field, ASCENDING) for field in (*ORDER.get(name, ()), "_id")]
@@ -212,18 +192,12 @@ class MongoStore:
         server: datetime = hello["localTime"].replace(tzinfo=timezone.utc)
         return server - (before + (after - before) / 2)
 
-    def _translated(self, error: mongo_errors.PyMongoError) -> StoreError:
-        said = f"{_one_line(error)} (mongodb_url: {self._place})"
-        if isinstance(error, _UNAVAILABLE):
-            return StoreUnavailable(f"MongoDB does not answer: {said}")
-        if isinstance(error, mongo_errors.OperationFailure):
-            if error.code in _AUTHENTICATION_CODES:
-                # The password of a user who was accepted has changed: this worker's settings follow.
-                kind = StoreUnavailable if self._was_accepted else StoreError
-                return kind(f"MongoDB refuses the user of mongodb_url: {said}")
-            if error.has_error_label("RetryableWriteError"):
-                return StoreUnavailable(f"MongoDB is being failed over: {said}")
-        return StoreError(f"MongoDB refuses to store: {said}")
+    async def _build_indexes(self) -> bool:
+        try:
+            await build(self.database)
+        except mongo_errors.PyMongoError as error:
+            raise self._translated(error) from error
+        return True
 
     async def _write(self, records: Sequence[Storable]) -> None:
         now = datetime.now(timezone.utc) + self._clock_offset
@@ -246,7 +220,7 @@ class MongoStore:
             except mongo_errors.PyMongoError as error:
                 raise self._translated(error) from error
             except (BSONError, ValueError, OverflowError) as error:
-                raise StoreError(f"MongoDB cannot hold it: {_one_line(error)}") from error
+                raise StoreError(f"MongoDB cannot hold it: {one_line(error)}") from error
             else:
                 return
 
@@ -320,11 +294,3 @@ def _condition(query: Query) -> Document:
         if bound is not None:
             condition.setdefault(field, {})[operator] = bound
     return condition
-
-
-def _one_line(error: Exception) -> str:
-    """Give the essence of a driver's message, which goes on about topology for lines."""
-    text = str(error)
-    for end in (", Timeout:", ", full error:", " (configured timeouts:"):
-        text = text.partition(end)[0]
-    return " ".join(text.split())[:200]

@@ -24,7 +24,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from tieba.config import ConfigError, load
-from tieba.storage.mongodb import INDEXES
+from tieba.storage.mongodb_indexes import INDEXES, models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def load_all(database: Database[Any], folder: Path) -> dict[str, int]:
                 partial.insert_many(batch, ordered=False)
                 counts[name] += len(batch)
         if name in INDEXES:
-            partial.create_indexes(INDEXES[name])
+            partial.create_indexes(models(name))
     for name in counts:
         database[_PARTIAL + name].rename(name, dropTarget=True)
     for name in database.list_collection_names(filter={"type": "collection"}):

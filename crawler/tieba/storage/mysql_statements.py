@@ -28,11 +28,19 @@ _TYPES = {  # of columns, by the type of the record's field
 _KEY_TYPES = {"crawl_id": "VARCHAR(255)", USER_KEY: "VARBINARY(200)"}
 _SEEN_TYPES = ("DATETIME(3) NOT NULL", "DATETIME(3) NOT NULL", "DATETIME(3)")
 _VISITED_TYPES = ("DATETIME(3)", "VARCHAR(255)", "TEXT", "BIGINT", "DATETIME(3)")
-_INDEXES = {
-    "threads": ("(forum_id, last_reply_at)",),
-    "posts": ("(thread_id, floor)", "(author_id)"),
-    "comments": ("(thread_id, post_id)", "(post_id)"),
-    "users": ("(user_id)",),
+# By name; those that the first version had are named as the server did. All go on with the primary key.
+INDEXES = {
+    "threads": {
+        "forum_id": "forum_id, last_reply_at",
+        "forum_created": "forum_id, created_at",
+        "author_created": "author_id, created_at",
+        "last_reply_at": "last_reply_at",
+        "created_at": "created_at",
+        "first_seen": "first_seen",
+    },
+    "posts": {"thread_id": "thread_id, floor", "author_id": "author_id", "created_at": "created_at"},
+    "comments": {"thread_id": "thread_id, post_id", "post_id": "post_id"},
+    "users": {"user_id": "user_id", "first_seen": "first_seen"},
 }
 _NOW = "UTC_TIMESTAMP(3)"
 _STATEMENT_BYTES = 1_000_000
@@ -47,7 +55,7 @@ def schema() -> Iterator[str]:
         columns += [f"{name} {kind}" for name, kind in zip(SEEN, _SEEN_TYPES, strict=True)]
         if table.name == "threads":
             columns += [f"{name} {kind}" for name, kind in zip(VISITED, _VISITED_TYPES, strict=True)]
-        columns += [f"INDEX {index}" for index in _INDEXES.get(table.name, ())]
+        columns += [f"INDEX {name} ({index})" for name, index in INDEXES.get(table.name, {}).items()]
         yield (
             f"CREATE TABLE IF NOT EXISTS {table.name} ({', '.join(columns)})"
             " ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"

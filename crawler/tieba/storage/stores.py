@@ -24,14 +24,13 @@ def make_store(config: Config) -> Store:
 
 
 async def open_reader(config: Config) -> Store:
-    """Give the store of a configuration that is best to read; a folder is not touched. Raises StoreError."""
+    """Give the store of a configuration that is best to read; nothing is created. Raises StoreError."""
     store = _make(config)[0]
-    if not isinstance(store, JsonlStore):
-        try:
-            await store.open()
-        except BaseException:
-            await store.close()
-            raise
+    try:
+        await store.connect()
+    except BaseException:
+        await store.close()
+        raise
     return store
 
 
@@ -60,6 +59,10 @@ class StoreGroup:
     def __init__(self, stores: Sequence[Store]) -> None:
         self._stores = stores
         self._first = stores[0]
+
+    async def connect(self) -> None:
+        """Connect to the first store, from which is read."""
+        await self._first.connect()
 
     async def open(self) -> None:
         """Open all stores."""
