@@ -51,7 +51,7 @@ class Site:
     """State of one stand-in site: content, faults and counters."""
 
     def __init__(self, config: Config) -> None:
-        self.world = World(config.seed, config.forums)
+        self.world = World(config.seed, config.forums, hostile=config.hostile)
         self._latency = config.latency_ms / 1_000
         self._faults = FaultPlan(config.faults, config.seed)
         self.reset()

@@ -179,7 +179,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _truth(options: argparse.Namespace) -> int:
     config = _config(options)
-    world = World(config.seed, config.forums)
+    world = World(config.seed, config.forums, hostile=config.hostile)
     forum = world.forum(options.forum)
     if forum is None:
         known = ", ".join(item.name for item in world.forums)

@@ -57,6 +57,7 @@ class Config:
     latency_ms: float = 0.0
     forums: tuple[ForumSettings, ...] = DEFAULT_FORUMS
     faults: Faults = field(default_factory=Faults)
+    hostile: bool = False
 
 
 CONFIG_HELP = f"""\
@@ -67,6 +68,8 @@ keys of the configuration file (JSON; all optional, defaults in brackets):
   forums          list of {{"name": …, "pages": list pages of 50 threads (1 to {MAX_LIST_PAGES}),
                   "floors_per_thread": mean (1 to {MAX_FLOORS_PER_THREAD:g}) [10]}}
                   [{", ".join(f"{name} {pages} pages" for name, pages, _ in DEFAULT_FORUMS)}]
+  hostile         true: titles, texts and names have markup, control characters and marks that turn the
+                  direction of text around in them, and one name has 100 KB [false]
   faults          object, everything off by default:
     threads_rate, posts_rate, comments_rate
                   answers per second for each client address, 0 = no limit [0]
@@ -115,6 +118,7 @@ def parse(value: object) -> Config:
         latency_ms=_number(given, "latency_ms", default.latency_ms, 0, 60_000),
         forums=_forums(given["forums"]) if "forums" in given else default.forums,
         faults=_faults(given.get("faults", {})),
+        hostile=_boolean(given, "hostile", default.hostile),
     )
 
 
@@ -161,6 +165,13 @@ def _object(value: object, where: str, names: list[str] | tuple[str, ...]) -> di
     for key in value:
         if key not in names:
             raise ConfigError(f"{where}: key {key!r} is unknown; the keys are {', '.join(names)}")
+    return value
+
+
+def _boolean(given: dict[str, Any], key: str, default: bool) -> bool:
+    value = given.get(key, default)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key}: {_show(value)} is not true or false")
     return value
 
 

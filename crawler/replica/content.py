@@ -84,10 +84,14 @@ def normal(random: Random) -> float:
 
 
 class Content:
-    """Draws users and what they write; everything follows from the seed."""
+    """Draws users and what they write; everything follows from the seed.
 
-    def __init__(self, seed: int) -> None:
+    Where it is `hostile`, some names and all texts have something of text.HOSTILE.
+    """
+
+    def __init__(self, seed: int, *, hostile: bool = False) -> None:
         self._seed = seed
+        self._is_hostile = hostile
         self._users: list[User | None] = [None] * _USERS
 
     def user(self, draw: Draw) -> User:
@@ -111,9 +115,15 @@ class Content:
             user = User(4_000_000_000 + number * 53, "", f"贴吧用户_{number:05d}Qx", portrait, place)
         else:
             shown = name if draw() < 0.6 else f"{heads[int(draw() * len(heads))]}の{number}"
+            if self._is_hostile and number % 3 == 0:
+                name = shown = f"{self.hostile(number // 3)}{number}" if number else text.LONG_NAME
             user = User(600_000_000 + number * 1_009, name, shown, portrait, place)
         self._users[number] = user
         return user
+
+    def hostile(self, number: int) -> str:
+        """Give something hostile."""
+        return text.HOSTILE[number % len(text.HOSTILE)]
 
     def pieces(self, draw: Draw, images: float) -> tuple[Piece, ...]:
         """Draw a floor's content; a share of `images` has pictures. Text has no white space at its ends."""
@@ -121,6 +131,8 @@ class Content:
         found: list[Piece] = []
         if kind >= images * 0.1:  # else: nothing but pictures
             words = _sentences(draw)
+            if self._is_hostile:
+                words += self.hostile(len(words))
             form = draw()
             if form < 0.72:
                 found.append(Piece("text", words))

@@ -116,6 +116,21 @@ EMOJI = (
     ("image_emoticon28", "乖"),
     ("image_emoticon43", "茶杯"),
 )
+# What breaks pages that show it carelessly: markup, quotes, marks that turn the direction of text around,
+# marks that cannot be seen, control characters, and far too much of it.
+HOSTILE = (
+    "<script>document.title = 'owned'</script>",
+    '"><img src=x onerror="document.title = 1">',
+    "</title></textarea><style>body { display: none }</style>",
+    "\u202e迷惑人的方向\u2066",
+    "看不\u200b见\u2060的\ufeff字\u00ad",
+    "{{ 7 * 7 }} ${7 * 7} %s %(name)s",
+    "响铃\x07退格\x08转义\x1b[31m",
+    "javascript:document.title='owned'",
+    "&lt;b&gt; &amp;quot; &#x27;",
+    "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘",
+)
+LONG_NAME = "长" * 34_000  # 100 KB in UTF-8
 NAME_HEADS = (
     "晚风",
     "白桦",

@@ -89,6 +89,8 @@ class Thread:
         self.author = world.content.user(draw)
         title = text.TITLES[int(draw() * len(text.TITLES))]
         self.title = title.format(topic=text.TOPICS[int(draw() * len(text.TOPICS))])
+        if world.is_hostile:
+            self.title += world.content.hostile(index)
         self.shapes = self._draw_shapes(random)
         replies = len(self.shapes) - 1 + sum(shape.comments for shape in self.shapes)
         self._first_replies = replies
@@ -395,10 +397,11 @@ class ForumSettings(NamedTuple):
 class World:
     """All forums of one stand-in site."""
 
-    def __init__(self, seed: int, forums: Sequence[ForumSettings]) -> None:
+    def __init__(self, seed: int, forums: Sequence[ForumSettings], *, hostile: bool = False) -> None:
         self.seed = seed
+        self.is_hostile = hostile
         self.generation = 0
-        self.content = Content(seed)
+        self.content = Content(seed, hostile=hostile)
         self._next_post_id = _FIRST_LATER_POST_ID
         self.forums = [Forum(self, number, *settings) for number, settings in enumerate(forums)]
         self._by_name = {forum.name: forum for forum in self.forums}
