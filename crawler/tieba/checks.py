@@ -14,6 +14,7 @@ from redis import exceptions as redis_errors
 from frontier.connection import ERRORS, Address, cause, connect, one_line, sentinels, trouble
 from tieba.errors import Away, Unusable
 from tieba.files import writable_folder
+from tieba.phrases import Phrase
 from tieba.storage import StoreError, StoreUnavailable
 from tieba.storage.stores import make_store
 
@@ -39,15 +40,38 @@ def redis_problem(error: BaseException, config: Config) -> Unusable:
     what = trouble(error)
     if what is None:
         return Unusable(f"{redis}: {said}")
-    if what.startswith("does not answer"):
-        tls = ", with TLS" if config.redis_url.startswith("rediss") else ""
-        what += f"; is redis-server running there{tls}?"
-    return Away(f"{redis} {what}")
+    if not what.startswith("does not answer"):
+        return Away(f"{redis} {what}")
+    where = place(config.redis_url)
+    if config.redis_url.startswith("rediss"):
+        return Away(
+            Phrase(
+                "Redis at %(place)s does not answer (%(said)s); is redis-server running there, with TLS?",
+                place=where, said=said,
+            )
+        )  # fmt: skip
+    return Away(
+        Phrase(
+            "Redis at %(place)s does not answer (%(said)s); is redis-server running there?",
+            place=where, said=said,
+        )
+    )  # fmt: skip
 
 
 def store_problem(error: StoreError) -> Unusable:
     """Explain an error of a store, which names its place itself."""
     return (Away if isinstance(error, StoreUnavailable) else Unusable)(str(error))
+
+
+def silent_store(config: Config, seconds: float) -> Phrase:
+    """Say that the store that is read gives no answer in some time."""
+    name, url = (
+        ("MongoDB", config.mongodb_url) if "mongodb" in config.storage else ("MySQL", config.mysql_url)
+    )
+    return Phrase(
+        "%(name)s at %(place)s does not answer within %(seconds).0f s",
+        name=name, place=place(url), seconds=seconds,
+    )  # fmt: skip
 
 
 async def check_servers(config: Config) -> None:

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tieba.config import ConfigError, load
 from tieba.errors import Unusable, UsageError
 from tieba.export.command import add_parser as add_export
-from tieba.pages import CommentPage, Received, ThreadPage, answer_to_json
+from tieba.pages import Received, answer_to_json
 from tieba.pages.reading import read_any
-from tieba.pages.values import identifier
+from tieba.queue_command import add_parser as add_queue
+from tieba.queue_command import number
 from tieba.samples import Sample, is_sample
-from tieba.seeds import KEYS, SeedError, forum_target, make_seeds, parse_seeds, thread_target
+from tieba.seeds import KEYS, SeedError, make_seeds, parse_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from frontier import Letter
-    from tieba.pages import Target
     from tieba.seeds import Seed
 
 _USAGE = 2  # exit status of a mistake in arguments or configuration
@@ -160,14 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_export(commands)
 
-    queue = commands.add_parser(
-        "queue",
-        help="look into the queue, and mend it",
-        description="Look into the queue that all slaves share, and mend it. TIEBA_JOB names another job "
-        "than the configuration.",
-        epilog="example: tieba queue peek --dead",
-    )
-    _add_queue_commands(queue.add_subparsers(dest="action", required=True, metavar="COMMAND"))
+    add_queue(commands)
     return parser
 
 
@@ -202,85 +194,6 @@ def _add_seed_options(seed: argparse.ArgumentParser) -> None:
     )
     seed.add_argument("--max-requests", metavar="N", help="end the crawl after so many requests")
     seed.add_argument("--seed", metavar="JSON", help="all of that as one JSON object, as in start_urls")
-
-
-def _add_queue_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
-    peek = commands.add_parser(
-        "peek",
-        help="show the next requests, or the dead letters",
-        description="Show the next requests of every endpoint, or those that were given up, newest first.",
-        epilog="example: tieba queue peek 20 --dead",
-    )
-    peek.add_argument(
-        "count", nargs="?", default="10", metavar="N", help="how many, of every endpoint; default: 10"
-    )
-    peek.add_argument("--dead", action="store_true", help="the dead letters, with reasons and ids")
-    peek.add_argument("--json", action="store_true", help="print one JSON list")
-    peek.set_defaults(run=_peek)
-
-    stats = commands.add_parser(
-        "stats",
-        help="count what is queued, leased, delayed, dead and seen",
-        description="Count what is queued, leased, delayed, dead and seen.",
-        epilog="example: tieba queue stats --json",
-    )
-    stats.add_argument("--json", action="store_true", help="print one JSON object")
-    stats.set_defaults(run=_stats)
-
-    retry = commands.add_parser(
-        "retry",
-        help="queue dead letters again",
-        description="Queue dead letters again that fit all the options.",
-        epilog="example: tieba queue retry --reason 'HTTP 500' --endpoint posts",
-    )
-    retry.add_argument(
-        "--id", nargs="+", metavar="ID", help="those with these ids; see tieba queue peek --dead"
-    )
-    retry.add_argument("--reason", metavar="TEXT", help="those whose reason has this text in it")
-    retry.add_argument("--endpoint", metavar="NAME", help="those of an endpoint, e.g. posts")
-    of = retry.add_mutually_exclusive_group()
-    of.add_argument("--forum", metavar="NAME", help="those for list pages of a forum")
-    of.add_argument("--thread", metavar="NUMBER", help="those for a thread or its comments")
-    retry.add_argument("--all", action="store_true", help="all of them")
-    retry.set_defaults(run=_retry)
-
-    forget = commands.add_parser(
-        "forget",
-        help="forget that pages were seen, so that they can be crawled again",
-        description="Forget that pages were seen, so that the running crawl can queue them again.",
-        epilog="example: tieba queue forget --thread 7777",
-    )
-    what = forget.add_mutually_exclusive_group(required=True)
-    what.add_argument("--forum", metavar="NAME", help="the list pages of a forum")
-    what.add_argument("--thread", metavar="NUMBER", help="the pages of a thread")
-    what.add_argument("--url", help="the address of a forum, a thread or, in any spider's job, a page")
-    forget.add_argument(
-        "--post", metavar="ID", help="with --thread: the comments of one of its posts instead"
-    )
-    forget.add_argument("--page", metavar="N", help="only this page; default: all")
-    forget.set_defaults(run=_forget)
-
-    drop = commands.add_parser(
-        "drop",
-        help="remove the job: queue, seen set, dead letters, seeds",
-        description="Remove all that Redis has of the job. What is stored stays.",
-        epilog="example: tieba queue drop --yes",
-    )
-    drop.add_argument("--yes", action="store_true", help="do not ask")
-    drop.set_defaults(run=_drop)
-
-    migrate = commands.add_parser(
-        "migrate",
-        help="take over the queue and seen set of scrapy-redis",
-        description="Take over the keys NAME:requests and NAME:dupefilter of scrapy-redis. Entries that hold "
-        "more than plain values are refused and go to the dead letters; nothing in them is executed. After "
-        "an interruption, run it again.",
-        epilog="example: tieba queue migrate --dry-run",
-    )
-    migrate.add_argument("--from", dest="source", metavar="NAME", help="the spider; default: the job's name")
-    migrate.add_argument("--keep", action="store_true", help="leave the keys of scrapy-redis as they are")
-    migrate.add_argument("--dry-run", action="store_true", help="only count")
-    migrate.set_defaults(run=_migrate)
 
 
 def _seed(options: argparse.Namespace) -> int:
@@ -331,7 +244,7 @@ def _status(options: argparse.Namespace) -> int:
     if options.json and options.watch:
         raise UsageError("--json and --watch exclude each other")
     # Drawing tables is imported by those who draw: parse and seed start twice as fast without it.
-    from tieba.status import show
+    from tieba.status_drawing import show
 
     asyncio.run(
         show(load(), as_json=options.json, watch=options.watch, until_finished=options.until_finished)
@@ -343,9 +256,9 @@ def _health(options: argparse.Namespace) -> int:
     from tieba.health import examine, wait_for_workers
 
     if options.workers is not None:
-        asyncio.run(wait_for_workers(load(), _number("--workers", options.workers)))
+        asyncio.run(wait_for_workers(load(), number("--workers", options.workers)))
         return 0
-    accepted = 0 if options.dead_letters == "0" else _number("--dead-letters", options.dead_letters)
+    accepted = 0 if options.dead_letters == "0" else number("--dead-letters", options.dead_letters)
     health = asyncio.run(examine(load(), accepted))
     if options.json:
         print(json.dumps(health.to_json(), ensure_ascii=False, indent=2))
@@ -392,105 +305,6 @@ def _parse(options: argparse.Namespace) -> int:
     answer = read_any(received, sample.target)
     print(json.dumps(answer_to_json(answer), ensure_ascii=False))
     return 0
-
-
-def _peek(options: argparse.Namespace) -> int:
-    from tieba import queue
-
-    show = queue.peek_dead if options.dead else queue.peek
-    asyncio.run(show(load(), _number("N", options.count), as_json=options.json))
-    return 0
-
-
-def _stats(options: argparse.Namespace) -> int:
-    from tieba import queue
-
-    asyncio.run(queue.stats(load(), as_json=options.json))
-    return 0
-
-
-def _retry(options: argparse.Namespace) -> int:
-    from tieba import queue
-
-    target = _target(options)
-    selection = (options.id, options.reason, options.endpoint, target)
-    if options.all == any(value is not None for value in selection):
-        raise UsageError("say which: --id, --reason, --endpoint, --forum, --thread, or --all")
-
-    def is_wanted(letter: Letter) -> bool:
-        return (
-            (options.id is None or letter.id in options.id)
-            and (options.reason is None or options.reason in letter.reason)
-            and options.endpoint in {None, letter.endpoint}
-            and (target is None or queue.is_of(letter, target))
-        )
-
-    print(asyncio.run(queue.retry(load(), is_wanted)))
-    return 0
-
-
-def _forget(options: argparse.Namespace) -> int:
-    from tieba import queue
-
-    target = _target(options)
-    page = None if options.page is None else _number("--page", options.page)
-    if page is not None and target is None:
-        raise UsageError(f"--page {page} needs --forum or --thread")
-    if options.post is not None:
-        if not isinstance(target, ThreadPage):
-            raise UsageError(f"--post {options.post} needs --thread")
-        target = CommentPage(target.thread_id, _number("--post", options.post))
-    config = load()
-    forgotten = asyncio.run(
-        queue.forget_url(config, options.url) if target is None else queue.forget(config, target, page)
-    )
-    print(f"{forgotten} requests are forgotten" if forgotten else "nothing of that was seen")
-    return 0 if forgotten else 1
-
-
-def _target(options: argparse.Namespace) -> Target | None:
-    if options.forum is not None:
-        return forum_target(options.forum, "--forum")
-    return None if options.thread is None else thread_target(options.thread, "--thread")
-
-
-def _drop(options: argparse.Namespace) -> int:
-    from tieba import queue
-
-    config = load()
-    lost = asyncio.run(queue.what_drop_loses(config))
-    if lost is None:
-        print(f"There is nothing of {config.job}")
-        return 0
-    if not options.yes:
-        if not sys.stdin.isatty():
-            raise UsageError(f"{config.job} has {lost}; to remove it without being asked, add --yes")
-        try:
-            answer = input(f"Remove {config.job} with {lost}? [y/N] ")
-        except EOFError:
-            answer = ""
-        if answer.strip().lower() not in {"y", "yes"}:
-            print("Nothing is removed")
-            return 1
-    asyncio.run(queue.drop(config))
-    print(f"{config.job} is removed: {lost}")
-    return 0
-
-
-def _migrate(options: argparse.Namespace) -> int:
-    from tieba import queue
-
-    config = load()
-    source = options.source or config.job
-    print(asyncio.run(queue.migrate(config, source, keep=options.keep, is_dry=options.dry_run)))
-    return 0
-
-
-def _number(name: str, text: str) -> int:
-    number = identifier(text)
-    if number is None:
-        raise UsageError(f"{name} must be a number from 1 on, not {text!r}")
-    return number
 
 
 if __name__ == "__main__":

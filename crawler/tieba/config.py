@@ -73,6 +73,13 @@ class Config:
     # After a verification page or a rate limit; doubled each time, up to the longest.
     first_pause: float = 5.0
     longest_pause: float = 300.0
+    # From when on `tieba status` and the dashboard raise an alarm.
+    alarm_nothing_stored_minutes: float = 10.0
+    alarm_silent_seconds: float = 60.0
+    alarm_strikes: int = 3  # pauses of a slot without a success between them
+    alarm_dead_letters: int = 10  # more than so many new ones within an hour
+    alarm_redis_percent: int = 80  # of its limit
+    alarm_disk_mb: int = 2048  # less than that
     concurrent_requests: int = 16
     download_timeout: float = 30.0
     obey_robots: bool = True
@@ -109,6 +116,13 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
             values[key] = _checked(key, _from_text(key, environ[variable]), f"environment {variable}")
     config = Config(**values)
     return dataclasses.replace(config, egress=config.bind_address or config.egress)
+
+
+def parse(values: object, source: str) -> Config:
+    """Check a configuration that is a part of another one; raises ConfigError that names key and value."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: must be a JSON object, not {type(values).__name__}")
+    return Config(**{key: _checked(key, value, source) for key, value in values.items()})
 
 
 _KEYS = {item.name: str(item.type) for item in dataclasses.fields(Config)}

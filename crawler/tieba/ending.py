@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from frontier.job import ALIVE_SECONDS
+from tieba.cluster import BYTES
 from tieba.pages import Fetch, ForumPage
 from tieba.records import Crawl, Visit
 
 if TYPE_CHECKING:
-    from frontier.job import Job
+    from collections.abc import Mapping
+
+    from frontier.job import Facts, Job
     from tieba.cluster import Cluster
     from tieba.records import Storable
 
 _LONGEST_SECONDS = 30.0
 _TELL_SECONDS = 2.0
 _BATCH = 500
+_LAST_BEATS_SECONDS = 8.0  # for workers to tell what they did last
+_LOOK_SECONDS = 0.1
+_OLD_BEAT_SECONDS = 1.0  # after the end; they beat once a second
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +55,7 @@ async def tell_end(job: Job, state: str) -> None:
 
 
 async def note_end(cluster: Cluster) -> None:
-    """Store the record of a finished crawl; every worker does, and the same.
+    """Store the record of a finished crawl; every worker does, and the same. The first one sums it up.
 
     Threads of which a request was given up are marked as not fetched, so that the next update fetches them.
     If nobody gets to it, that update trusts nothing of this crawl, and fetches its threads again.
@@ -56,6 +64,10 @@ async def note_end(cluster: Cluster) -> None:
         await asyncio.wait_for(_note(cluster), _LONGEST_SECONDS)
     except Exception as error:  # noqa: BLE001 - the crawl itself is done
         logger.warning("The end of the crawl is not recorded: %s: %s", type(error).__name__, error)
+    try:
+        await asyncio.wait_for(sum_up(cluster.job), _LONGEST_SECONDS)
+    except Exception as error:  # noqa: BLE001 - only the summary is missing
+        logger.warning("The crawl is not summed up: %s: %s", type(error).__name__, error)
 
 
 async def _note(cluster: Cluster) -> None:
@@ -82,6 +94,64 @@ async def _note(cluster: Cluster) -> None:
                 failed=facts.requests.dead,
             )
         ]
+    )
+
+
+async def sum_up(job: Job) -> None:
+    """Have it remembered what the crawl did, and tell it in one line, unless another worker has."""
+    facts = await _final_facts(job)
+    if facts.crawl.get("state") != "finished":
+        return  # it goes on, or the next one runs
+    summary = _summary(facts)
+    if await job.note_crawl(summary):
+        logger.info("%s", _line(summary, facts))
+
+
+async def _final_facts(job: Job) -> Facts:
+    """Give the facts once all workers have told what they did until the end."""
+    deadline = time.monotonic() + _LAST_BEATS_SECONDS
+    while True:
+        facts = await job.facts(0)
+        if facts.crawl.get("state") != "finished" or time.monotonic() > deadline:
+            return facts
+        alive = [beat for beat in facts.workers.values() if facts.now - beat["at"] < ALIVE_SECONDS]
+        if all(_is_last(beat, facts.crawl) for beat in alive):
+            return facts
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _is_last(beat: Mapping[str, Any], crawl: Mapping[str, str]) -> bool:
+    """Tell whether a beat counts all that its worker did until the crawl's end."""
+    if "ended" in beat:
+        return bool(beat["ended"] == crawl["id"])  # a beat after the end may have been on its way already
+    # Workers of an older release do not tell of which end they know.
+    return float(beat["at"]) > float(crawl["finished_at"]) + _OLD_BEAT_SECONDS
+
+
+def _summary(facts: Facts) -> dict[str, Any]:
+    """Give what is remembered of a finished crawl."""
+    started, finished = (float(facts.crawl.get(name, 0)) for name in ("started_at", "finished_at"))
+    return {
+        "id": facts.crawl["id"],
+        "started_at": started,
+        "finished_at": finished,
+        "seconds": round(finished - started, 1),
+        "pages": sum(facts.pages.values()),
+        "requests": facts.requests.granted or sum(facts.outcomes.values()),  # the latter: scrapy-redis
+        "posts": facts.totals.get("posts", 0),
+        "failed": facts.requests.dead,
+        "seeds": [json.loads(seed) for seed in facts.seeds],
+    }
+
+
+def _line(summary: Mapping[str, Any], facts: Facts) -> str:
+    """Give the line of a finished crawl."""
+    outcomes = ", ".join(f"{count} {name}" for name, count in sorted(facts.outcomes.items()))
+    return (
+        f"Crawl finished: {summary['pages']} pages with {summary['requests']} requests ({outcomes}), "
+        f"{summary['posts']} posts, {facts.totals.get('comments', 0)} comments, "
+        f"{facts.totals.get(BYTES, 0)} bytes in {summary['seconds']:.0f} s; {summary['failed']} failed; "
+        f"crawl {summary['id']}"
     )
 
 

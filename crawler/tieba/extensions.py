@@ -18,6 +18,7 @@ class Heartbeat:
     """Says what this worker is doing, and notes the end of a crawl."""
 
     def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
         self._cluster = Cluster.of(crawler)
         self._cluster.counts.held = lambda: (
             len(crawler.engine._slot.inprogress) if crawler.engine._slot else 0

@@ -15,6 +15,8 @@ from frontier.connection import ERRORS
 from frontier.job import ALIVE_SECONDS, Job
 from tieba.checks import check_redis, check_store, place, redis_problem
 from tieba.errors import Unusable
+from tieba.status import GONE_SECONDS, aof_problem, summarize
+from tieba.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,12 +26,11 @@ if TYPE_CHECKING:
 
     State = Literal["ok", "FAULT", "note"]
 
-_FULL = 0.8  # of Redis' maxmemory: time is left to make room
 _MOST_SKEW_SECONDS = 5.0
-_GONE_SECONDS = 86_400  # a machine that was silent for longer has been taken away
 _WORKERS_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
 _MIB = 2**20
+_NOTED_ALARMS = {"nothing_stored", "address_blocked"}  # the other ones are among the checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,12 @@ async def _redis(config: Config, dead_letters: int) -> tuple[list[Check], int | 
     checks = [
         Check("redis", "ok", f"Redis at {place(config.redis_url)} answers and permits", is_own=True),
         _clock(skew),
-        _memory(info),
+        _memory(info, config),
         _file(info),
         *_workers(facts),
         _letters(facts, dead_letters),
         *_pauses(facts),
+        *_notes(facts, config, info),
     ]
     return checks, _alive(facts.workers, facts.now)[socket.gethostname()]
 
@@ -140,22 +142,19 @@ def _clock(skew: float) -> Check:
     return Check("clock", "ok", text, is_own=True)
 
 
-def _memory(info: Mapping[str, Any]) -> Check:
+def _memory(info: Mapping[str, Any], config: Config) -> Check:
     used, most = info["used_memory"], info["maxmemory"]
     if not most:
         return Check("memory", "ok", f"Redis uses {used / _MIB:.0f} MiB, without a maximum")
     text = f"Redis uses {used / _MIB:.0f} of {most / _MIB:.0f} MiB"
-    if used > most * _FULL:
+    if used * 100 >= most * config.alarm_redis_percent:
         return Check("memory", "FAULT", f"{text}: when it is full the crawl waits; raise redis_maxmemory_mb")
     return Check("memory", "ok", text)
 
 
 def _file(info: Mapping[str, Any]) -> Check:
-    if not info["aof_enabled"]:
-        return Check("aof", "FAULT", "Redis has no append-only file: a restart loses the queue")
-    for field in ("aof_last_write_status", "aof_last_bgrewrite_status"):
-        if info[field] != "ok":
-            return Check("aof", "FAULT", f"Redis' append-only file: {field} is {info[field]}; see its log")
+    if problem := aof_problem(info):
+        return Check("aof", "FAULT", problem)
     return Check("aof", "ok", "Redis' append-only file is written")
 
 
@@ -168,7 +167,7 @@ def _workers(facts: Facts) -> Iterator[Check]:
         silent = facts.now - at
         if alive[host]:
             yield Check("workers", "ok", f"{host}: {alive[host]} are heard of")
-        elif silent < _GONE_SECONDS:
+        elif silent < GONE_SECONDS:
             yield Check("workers", "FAULT", f"{host}: none was heard of for {silent:.0f} s")
     if not alive:
         yield Check("workers", "note", "no machine has workers that are heard of")
@@ -194,3 +193,12 @@ def _letters(facts: Facts, most: int) -> Check:
 def _pauses(facts: Facts) -> Iterator[Check]:
     for pause in facts.requests.pauses:
         yield Check("pauses", "note", f"{pause.slot} pauses for {pause.seconds:.0f} s: {pause.reason}")
+
+
+def _notes(facts: Facts, config: Config, info: Mapping[str, Any]) -> Iterator[Check]:
+    status = summarize(facts, config, info, {})
+    if held := status["crawl"]["paused"]:
+        yield Check("held", "note", f"the crawl is held since {moment(held['at'])}: tieba queue go-on")
+    for alarm in status["alarms"]:
+        if alarm["name"] in _NOTED_ALARMS:
+            yield Check("alarm", "note", alarm["text"])

@@ -7,9 +7,13 @@ import contextlib
 import logging
 from collections import Counter
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frontier.connection import cancel
+from tieba.cluster import Unreported
+from tieba.machine import code_id, disk_free_mb, memory_mb
+from tieba.records import Post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 _INTERVAL_SECONDS = 1.0
 _LAST_BEAT_SECONDS = 5.0
 _VERSION = version("tieba")
+_CODE = code_id()  # now: the process keeps it, whatever is installed later
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +34,11 @@ class Pulse:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._folder = Path(cluster.config.samples_dir).parent  # where all that a crawler writes lies
         self._outcomes: Counter[str] = Counter()
-        self._unreported_pages = 0
-        self._unreported: Counter[str] = Counter()
+        self._unreported = Unreported()
         self._crawl_id = ""
+        self._ended = ""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -64,33 +70,42 @@ class Pulse:
 
     async def _beat(self) -> None:
         cluster = self._cluster
-        pages, outcomes = cluster.counts.take_unreported()
-        self._unreported_pages += pages
-        self._unreported.update(outcomes)
-        self._outcomes.update(outcomes)
+        unreported = cluster.counts.take_unreported()
+        self._unreported.add(unreported)
+        self._outcomes.update(unreported.outcomes)
         state = {
             "host": cluster.host,
             "engine": cluster.engine,
             "version": _VERSION,
+            "code": _CODE,
             "scheduler": cluster.config.scheduler,
             "done": cluster.counts.done,
             "rate": cluster.counts.rate(),
             "leased": cluster.counts.held(),
             "outcomes": dict(self._outcomes),
+            "ended": self._ended,  # the crawl of whose end was known when this was counted
+            "egress": cluster.config.egress,
+            "posts_rate": cluster.counts.posts_rate(),
+            "memory_mb": memory_mb(),
+            "disk_free_mb": disk_free_mb(self._folder),
+            "disk_path": str(self._folder),
         }
         # Where the frontier leases, it counts the pages itself, in the step that marks them done.
         counts_pages = cluster.config.scheduler != "frontier"
-        _, crawl_id = await cluster.job.beat(
+        crawl_state, crawl_id = await cluster.job.beat(
             cluster.worker,
             state,
             crawl_id=self._crawl_id,
             counted_as=cluster.host,
-            outcomes=self._unreported,
-            pages=self._unreported_pages if counts_pages else 0,
+            outcomes=self._unreported.outcomes,
+            pages=self._unreported.pages if counts_pages else 0,
+            totals=self._unreported.totals,
+            has_stored=self._unreported.has_stored,
+            followed=Post.collection,
         )
         # Counts since the last beat that come with the id of an earlier crawl were dropped; they belong to
         # the one that began meanwhile, and go with the next beat.
         if self._crawl_id == crawl_id:
-            self._unreported_pages = 0
-            self._unreported.clear()
+            self._unreported = Unreported()
         self._crawl_id = crawl_id
+        self._ended = crawl_id if crawl_state == "finished" else ""

@@ -7,13 +7,15 @@ outcome, or back in the queue.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
+from frontier.connection import ERRORS
 from tieba.fetches import source_of
 from tieba.pages import ForumPage, Outcome
 from tieba.pages.web import keep_freed_memory
-from tieba.samples import Sample, Samples
+from tieba.samples import Sample, Samples, excerpt
 from tieba.storage import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tieba.cluster import Cluster
     from tieba.pages import Answer, Received, Target
     from tieba.records import Storable
+    from tieba.samples import Saved
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ class Politeness:
     async def judge(self, received: Received, hand: Hand) -> Answer | None:
         """Read an answer; None where it is none to go on with, and the request is settled."""
         target = hand.target
+        self._cluster.counts.count_body(len(received.body))
         answer = self._source.read(received, target)
         outcome = answer.outcome
         if outcome in {Outcome.OK, Outcome.DELETED}:
@@ -85,8 +89,7 @@ class Politeness:
             if received.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._retry(hand, "server_error", reason, answer.retry_after)
             else:
-                sample = Sample(received, self._cluster.config.source, target)
-                saved = self._samples.save(sample, reason)
+                saved = await self._save(Sample(received, self._cluster.config.source, target), reason)
                 told = f"{reason}; {saved}" if saved else reason
                 self._retry(hand, outcome.value, told, answer.retry_after)
         else:
@@ -102,6 +105,14 @@ class Politeness:
         """Give up a request that may not be made."""
         self._cluster.counts.count("forbidden", final=True)
         self._give_up(hand, "forbidden", f"{reason} (obey_robots is on; it can be set to false)")
+
+    async def _save(self, sample: Sample, reason: str) -> Saved | None:
+        """Save a sample, and what is to be seen of it from elsewhere."""
+        saved = self._samples.save(sample, reason)
+        if saved is not None and saved.is_new:
+            with suppress(*ERRORS):  # a full Redis has no room for it
+                await self._cluster.job.keep_sample(saved.path.name, excerpt(sample))
+        return saved
 
     def _slot(self, hand: Hand) -> str:
         return f"{hand.endpoint}:{self._cluster.config.egress}"
@@ -158,6 +169,7 @@ async def store(
         logger.error("%s: %s", hand, reason)
         hand.retry(reason)
         return False
+    cluster.counts.count_stored(records)
     return True
 
 

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoPermissionError
@@ -17,22 +17,22 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 from rich.text import Text
-from scrapy import Request
 
 from frontier import Frontier, connect, fingerprint
 from frontier.connection import ERRORS
 from frontier.job import Job
+from tieba import finding
 from tieba.checks import redis_problem
-from tieba.codec import identity
 from tieba.errors import Unusable
 from tieba.fetches import identity as fetch_identity
+from tieba.finding import fingerprints, scopes_of
 from tieba.migration import Migration
-from tieba.pages import Fetch, ForumPage, Scope, target_from_list
+from tieba.pages import Fetch
 from tieba.seeds import SeedError, parse_seeds
-from tieba.status import duration, request_text, shown_request
+from tieba.wording import duration, moment, request_text, shown_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Callable
 
     from rich.console import JustifyMethod
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _PAGES_AT_ONCE = 1000
 _MOST_REASONS = 10
+_MOVED_AT_ONCE = 1000
 
 
 @asynccontextmanager
@@ -77,7 +78,7 @@ async def peek_dead(config: Config, count: int, *, as_json: bool) -> None:
         letters = [
             {
                 "id": letter.id,
-                "at": letter.at if as_json else _time(letter.at),
+                "at": letter.at if as_json else moment(letter.at),
                 "endpoint": letter.endpoint,
                 "attempts": letter.attempts,
                 "request": shown_request(letter.payload),
@@ -147,15 +148,73 @@ async def retry(config: Config, wanted: Callable[[Letter], bool]) -> str:
         return f"{count} of {count + (await job.frontier.stats()).dead} dead letters are queued again"
 
 
-def is_of(letter: Letter, of: Target) -> bool:
-    """Tell whether a letter's request is for a list page of a forum, or for anything in a thread."""
-    try:
-        target = target_from_list(shown_request(letter.payload))
-    except ValueError:
-        return False
-    if isinstance(target, ForumPage) or isinstance(of, ForumPage):
-        return isinstance(target, ForumPage) and isinstance(of, ForumPage) and target.forum == of.forum
-    return target.thread_id == of.thread_id
+STATES = ("leased", "delayed", "dead", "queued")  # in which a request can be found
+
+
+async def find(config: Config, what: Target | str) -> dict[str, Any]:
+    """Tell where the requests for a target or an address are; see `tieba.finding`."""
+    async with opened(config) as job:
+        if not isinstance(what, str):
+            return await finding.find_all(partial(finding.find, job, what))
+        try:
+            return await finding.find_all(partial(finding.find_url, job, what))
+        except ValueError:
+            raise SeedError(f"--url must be an address like https://example.com/1, not {what!r}") from None
+
+
+def print_found(found: dict[str, Any]) -> None:
+    """Print what `find` gives."""
+    seen = "was seen" if found["seen"] else "was never seen"
+    is_part = found["is_cut"] or found["next"] is not None
+    rest = f"; {found['looked_at']} of {found['of']} were looked at" if is_part else ""
+    print(f"{request_text(found['target'])} {seen}{rest}")
+    rows = [{"state": state, **_row(state, item)} for state in STATES for item in found[state]]
+    if rows:
+        _print(rows, "", as_json=False)
+
+
+def _row(state: str, item: dict[str, Any]) -> dict[str, Any]:
+    """Give a request that was found as the lines of all states have it."""
+    about = {
+        "leased": lambda: f"by {item['owner']}",
+        "delayed": lambda: f"again in {duration(item['due'])}",
+        "dead": lambda: f"{item['id']}: {item['reason']}",
+        "queued": lambda: f"{item['position']} before it at priority {item['priority']}",
+    }[state]()
+    return {
+        "endpoint": item["endpoint"],
+        "attempts": item["attempts"],
+        "request": item["request"],
+        "reason": about,
+    }
+
+
+async def hold(config: Config, reason: str) -> str:
+    """Hold the crawl; says so. Raises Unusable where none is running, or that of scrapy-redis."""
+    if config.scheduler != "frontier":
+        raise Unusable(f"scheduler is {config.scheduler}: only the frontier's crawls can be held")
+    async with opened(config) as job:
+        if not await job.frontier.hold(reason):
+            raise Unusable("no crawl is running that could be held")
+    return "The crawl is held: what is under way goes on, nothing more is fetched until tieba queue go-on"
+
+
+async def go_on(config: Config) -> str:
+    """Let the crawl go on; says what became of it."""
+    async with opened(config) as job:
+        return "The crawl goes on" if await job.frontier.let_go() else "The crawl was not held"
+
+
+async def reprioritize(config: Config, endpoint: str, old: int, new: int) -> str:
+    """Give the queued requests of an endpoint another priority; says how many. Raises ValueError."""
+    async with opened(config) as job:
+        queues = (await job.frontier.stats()).queues
+        # No more than were there: workers may queue others meanwhile.
+        left = sum(queue.count for queue in queues if (queue.endpoint, queue.priority) == (endpoint, old))
+        moved = 0
+        while count := await job.frontier.reprioritize(endpoint, old, new, min(left - moved, _MOVED_AT_ONCE)):
+            moved += count
+    return f"{moved} requests of {endpoint} have priority {new} now"
 
 
 async def forget(config: Config, target: Target, page: int | None) -> int:
@@ -164,10 +223,9 @@ async def forget(config: Config, target: Target, page: int | None) -> int:
     Gives how many requests had been seen.
     """
     async with opened(config) as job:
-        seeds = [seed for name in (await job.facts(0)).seeds for seed in parse_seeds(name)]
-        scopes = {Scope(), *(seed.scope for seed in seeds), *(seed.scope.of_thread() for seed in seeds)}
+        scopes = scopes_of([seed for name in await job.seeds() for seed in parse_seeds(name)])
         if page is not None:
-            return await job.frontier.forget(*_fingerprints(replace(target, page=page), scopes))
+            return await job.frontier.forget(*fingerprints(replace(target, page=page), scopes))
         forgotten = await _forget_seeds(job, target)
         first = 1
         # The first page leads to all others: there are no large gaps.
@@ -175,7 +233,7 @@ async def forget(config: Config, target: Target, page: int | None) -> int:
             *(
                 known
                 for number in range(first, first + _PAGES_AT_ONCE)
-                for known in _fingerprints(replace(target, page=number), scopes)
+                for known in fingerprints(replace(target, page=number), scopes)
             )
         ):
             forgotten += count
@@ -188,30 +246,29 @@ async def forget_url(config: Config, url: str) -> int:
     try:
         target = parse_seeds(json.dumps({"url": url}))[0].target
     except SeedError:
-        try:
-            request = Request(url)
-        except ValueError:
-            raise SeedError(f"--url must be an address like https://example.com/1, not {url!r}") from None
+        known = _fingerprint_of(url)
         async with opened(config) as job:
-            return await job.frontier.forget(fingerprint(identity(request)))
+            return await job.frontier.forget(known)
     return await forget(config, target, None)
+
+
+def _fingerprint_of(url: str) -> int:
+    try:
+        return finding.fingerprint_of_url(url)
+    except ValueError:
+        raise SeedError(f"--url must be an address like https://example.com/1, not {url!r}") from None
 
 
 async def _forget_seeds(job: Job, target: Target) -> int:
     """Let the crawl start from a target again, however far its seeds reached; gives how many were seen."""
     forgotten = 0
-    for name in (await job.facts(0)).seeds:
+    for name in await job.seeds():
         for seed in parse_seeds(name):
             if replace(seed.target, page=1) == replace(target, page=1):
                 known = fetch_identity(Fetch(seed.target, seed.scope), is_seed=True)
                 forgotten += await job.frontier.forget(fingerprint(known))
                 await job.forget_seed(name)
     return forgotten
-
-
-def _fingerprints(target: Target, scopes: Collection[Scope]) -> set[int]:
-    """Give those that a target has in a crawl with seeds of such scopes."""
-    return {fingerprint(fetch_identity(Fetch(target, scope))) for scope in scopes}
 
 
 async def what_drop_loses(config: Config) -> str | None:
@@ -299,7 +356,3 @@ def _print(rows: list[dict[str, Any]], nothing: str, *, as_json: bool) -> None:
             *(Text(request_text(value) if name == "request" else str(value)) for name, value in row.items())
         )
     Console(soft_wrap=True).print(table)
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).astimezone().isoformat(" ", "seconds")

@@ -14,12 +14,13 @@ from rich.text import Text
 from tieba.checks import store_problem
 from tieba.errors import Unusable
 from tieba.pages import Outcome
-from tieba.status import Watcher, duration, maximum_text, request_text, seed_text
+from tieba.status import Watcher
 from tieba.storage import StoreError
 from tieba.storage.stores import open_reader
 from tieba.totals import FAILED, REFUSED, GivenUp, forum_totals
 from tieba.truth import DIFFERENCES, compare, fetch_stats, fetch_truth, why_not
 from tieba.updating import CLOCK_MARGIN
+from tieba.wording import duration, maximum_text, request_text, seed_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tieba.pages.sources import Received
 from tieba.pages.targets import target_from_list, target_to_list
@@ -32,6 +32,8 @@ _LONGEST_WRITE_SECONDS = 600
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _VARYING = re.compile(r"\d+")
 _OURS = "tieba-"
+_EXCERPT_BYTES = 16 * 1024
+_NAME = re.compile(rf"[\w-]+{re.escape(_SUFFIX)}\b")
 _KNOWN = ("at", "source", "target", "url")
 # They speak of the bytes on the wire, or hold a session.
 _HEADERS_LEFT_OUT = {"content-encoding", "content-length", "transfer-encoding", "set-cookie"}
@@ -92,10 +94,11 @@ class Sample:
 
 
 class Saved(NamedTuple):
-    """Where a sample is; `is_other` says that this is one like it."""
+    """Where a sample is; `is_other` says that this is one like it, `is_new` that it was not there."""
 
     path: Path
     is_other: bool = False
+    is_new: bool = False
 
     def __str__(self) -> str:
         return f"like {self.path}" if self.is_other else f"saved as {self.path}"
@@ -158,7 +161,7 @@ class Samples:
             with suppress(OSError):
                 part.unlink()
             raise
-        return Saved(path)
+        return Saved(path, is_new=True)
 
     def _make_room(self, size: int) -> None:
         """Remove the oldest until one more of `size` bytes fits; other processes may do the same."""
@@ -176,6 +179,27 @@ class Samples:
             _, removed, path = files.pop()
             path.unlink(missing_ok=True)
             total -= removed
+
+
+def excerpt(sample: Sample) -> dict[str, Any]:
+    """Give what is kept of a sample for machines without its file: its head and its beginning."""
+    received = sample.received
+    return {
+        "at": None if received.at is None else received.at.timestamp(),
+        "source": sample.source,
+        "target": None if sample.target is None else target_to_list(sample.target),
+        "url": received.url,
+        "status": received.status,
+        "headers": {name: value for name, value in received.headers.items() if name not in _HEADERS_LEFT_OUT},
+        "size": len(received.body),
+        "body": received.body[:_EXCERPT_BYTES].decode("utf-8", "replace"),
+    }
+
+
+def sample_name(reason: str) -> str | None:
+    """Give the name of the sample that a dead letter's reason speaks of."""
+    found = _NAME.search(reason)
+    return found[0] if found else None
 
 
 def _shape(sample: Sample, error: str) -> str:

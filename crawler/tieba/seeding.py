@@ -60,7 +60,7 @@ async def seed_again(config: Config) -> str:
 
 
 async def _push(job: Job, seed: Seed, *, is_new: bool) -> str:
-    if str(seed) in (await job.facts(0)).seeds:
+    if str(seed) in await job.seeds():
         return f"The running crawl has {seed} already"
     await job.push_seed(str(seed))
     return f"A new crawl begins with {seed}" if is_new else f"The running crawl goes on with {seed}"

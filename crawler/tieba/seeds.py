@@ -29,6 +29,7 @@ from urllib.parse import parse_qs, urlsplit
 from tieba.config import INDEXED_STORES
 from tieba.pages import ForumPage, Scope, Target, ThreadPage
 from tieba.pages.values import BEIJING, identifier
+from tieba.phrases import Phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -137,16 +138,31 @@ def parse_seeds(text: str) -> list[Seed]:
     if isinstance(value, list):
         raise SeedError(f"seed must be one JSON object or a text, not a list: {text[:80]!r}")
     text = text.strip()
-    is_address = "://" in text or text.startswith(_HOSTS)
-    return make_seeds({"url" if is_address else "forum": text})
+    return make_seeds({"url" if is_address(text) else "forum": text})
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is to be an address, rather than the name of a forum, AC/DC maybe."""
+    return "://" in text or _is_of_site(text.partition("/")[0].lower())
+
+
+def _is_of_site(host: str) -> bool:
+    return any(host == known or host.endswith(f".{known}") for known in _HOSTS)
 
 
 def forum_target(forum: Any, name: str = "forum") -> ForumPage:
     """Make the target of a forum; raises SeedError that calls it `name`."""
     if not isinstance(forum, str) or not forum.strip():
-        raise SeedError(f"{name} must be the name of a forum, e.g. 聊天, not {forum!r}")
+        raise SeedError(
+            Phrase("%(name)s must be the name of a forum, e.g. 聊天, not %(given)r", name=name, given=forum)
+        )
     if len(forum) > MAX_FORUM_NAME or not forum.isprintable():
-        raise SeedError(f"{name} must be at most {MAX_FORUM_NAME} printable characters, not {forum[:40]!r}…")
+        raise SeedError(
+            Phrase(
+                "%(name)s must be at most %(most)d printable characters, not %(given)r…",
+                name=name, most=MAX_FORUM_NAME, given=forum[:40],
+            )
+        )  # fmt: skip
     return ForumPage(forum.strip())
 
 
@@ -155,8 +171,11 @@ def thread_target(thread: Any, name: str = "thread") -> ThreadPage:
     thread_id = None if isinstance(thread, float) else identifier(_stripped(thread))
     if thread_id is None:
         raise SeedError(
-            f"{name} must be the number of a thread, as in tieba.baidu.com/p/7777, not {thread!r}"
-        )
+            Phrase(
+                "%(name)s must be the number of a thread, as in tieba.baidu.com/p/7777, not %(given)r",
+                name=name, given=thread,
+            )
+        )  # fmt: skip
     return ThreadPage(thread_id)
 
 
@@ -182,7 +201,7 @@ def _target_of_url(url: str, name: str) -> Target:
         host = parts.hostname or ""
     except ValueError:
         raise SeedError(f"{name} is not an address: {url[:80]!r}") from None
-    if not any(host == known or host.endswith(f".{known}") for known in _HOSTS):
+    if not _is_of_site(host):
         raise SeedError(f"{name} must be one of {_HOSTS[0]}, not {url[:80]!r}")
     thread = _THREAD_PATH.fullmatch(parts.path)
     if thread:
@@ -261,7 +280,12 @@ def window(
         for name, value in (("since", since), ("until", until))
     )
     if first is not None and last is not None and first >= last:
-        raise SeedError(f"{called('since')}={since} must be before {called('until')}={until}")
+        raise SeedError(
+            Phrase(
+                "%(first_name)s=%(first)s must be before %(last_name)s=%(last)s",
+                first_name=called("since"), first=since, last_name=called("until"), last=until,
+            )
+        )  # fmt: skip
     return first, last
 
 
@@ -276,5 +300,8 @@ def _moment(value: Any, name: str) -> datetime:
         return told
     except (ValueError, OverflowError):
         raise SeedError(
-            f"{name} must be a day or a moment, e.g. 2026-01-31 or 2026-01-31T18:00, not {value!r}"
-        ) from None
+            Phrase(
+                "%(name)s must be a day or a moment, e.g. 2026-01-31 or 2026-01-31T18:00, not %(given)r",
+                name=name, given=value,
+            )
+        ) from None  # fmt: skip

@@ -1,143 +1,189 @@
-"""Where the crawl stands: the facts, as JSON or drawn for people."""
+"""Where the crawl stands: the facts, as `tieba status --json` prints them and the dashboard shows them."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import sys
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 from frontier import Frontier, connect
-from frontier.connection import ERRORS
+from frontier.connection import ERRORS, cancel
 from frontier.job import ALIVE_SECONDS, Job
-from tieba.checks import redis_problem, store_problem
-from tieba.errors import Away
-from tieba.pages import target_from_list
+from tieba.alarms import alarms, unwatched
+from tieba.browsing.counting import Pace
+from tieba.checks import redis_problem, silent_store
+from tieba.lately import Lately
+from tieba.phrases import phrase_of
+from tieba.records import Post
 from tieba.storage import StoreError
 from tieba.storage.stores import open_reader
+from tieba.wording import shown_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from rich.console import RenderableType
-
-    from frontier import Letter, Stats
+    from frontier import Letter, Slot, Stats
     from frontier.job import Facts
     from tieba.config import Config
     from tieba.storage import Store
 
     Status = dict[str, Any]
+    _Crawl = tuple[str | None, ...]  # what is another one at each end of a crawl, and when it goes on
+    _Stored = tuple[Mapping[str, int], str | None]  # how many records there are, or why that is not known
 
-_REDRAW_SECONDS = 1.0
-_LINE_SECONDS = 5.0  # between the lines of a watch without a terminal
-_BAR_WIDTH = 50
-_ETA_WINDOW_SECONDS = 15.0
-
-
-class Eta:
-    """Estimates the time left from how fast what is left has become less lately.
-
-    What is left over the rate would be far too little: most requests lead to more.
-    """
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque(maxlen=round(_ETA_WINDOW_SECONDS / _REDRAW_SECONDS))
-
-    def refine(self, status: Status) -> Status:
-        """Give the status with its `eta_seconds` replaced; None while more is found than done."""
-        requests = status["requests"]
-        left = requests["queued"] + requests["leased"] + requests["delayed"]
-        now = status["crawl"]["seconds"]
-        self._seen.append((now, left))
-        then, before = self._seen[0]
-        drained = before - left
-        is_draining = status["crawl"]["state"] == "running" and drained > 0 and now > then
-        eta = round(left * (now - then) / drained, 1) if is_draining else None
-        return {**status, "eta_seconds": eta, "eta_is_least": False}
+_HOUR_SECONDS = 3_600.0
+GONE_SECONDS = 86_400.0  # a machine that was silent for longer has been taken away
+_STORE_SECONDS = 2.0  # for which one waits for the store's counts
+_CONNECT_SECONDS = 10.0  # for which one does so the first time: a busy machine is slow to connect
 
 
 class Watcher:
-    """Asks Redis and the store for the status."""
+    """Asks Redis and the store for the status, again and again."""
 
     def __init__(self, config: Config) -> None:
+        self.job = Job(Frontier(connect(config.redis_url), config.job))
         self._config = config
-        self._redis = connect(config.redis_url)
-        self._job = Job(Frontier(self._redis, config.job))
+        self._redis = self.job.frontier.redis
         self._store: Store | None = None
+        self._counting: tuple[_Crawl, asyncio.Task[_Stored]] | None = None
+        self._has_waited = False  # for the store to connect
+        self._store_problem: str | None = None
+        self._stored_then: tuple[float, _Crawl, Mapping[str, int]] | None = None
+        self._pace = Pace()
+        self._lately = Lately()
 
-    async def status(self) -> Status:
-        """Gather the status; raises Unusable, or Away, which can pass."""
+    async def status(self, store_seconds: float | None = None) -> Status:
+        """Gather the status; raises Unusable, or Away, which can pass, where Redis does not tell.
+
+        `store_seconds` are those for which one waits for the store, by default a few.
+        """
         in_stock_queue = 0
         try:
-            facts = await self._job.facts()
+            facts = await self.job.facts()
+            server = await self._redis.info()
             if self._config.scheduler == "scrapy_redis":
                 in_stock_queue = await self._redis.zcard(f"{self._config.job}:requests")
         except ERRORS as error:
             raise redis_problem(error, self._config) from None
-        stored = {}
+        crawl = tuple(facts.crawl.get(name) for name in ("id", "state", "finished_at"))
+        stored, store_problem = await self._stored(crawl, store_seconds)
+        status = summarize(
+            facts,
+            self._config,
+            server,
+            stored,
+            store_problem=store_problem,
+            in_stock_queue=in_stock_queue,
+        )
+        return self._lately.refine(status)
+
+    async def _stored(self, crawl: _Crawl, seconds: float | None) -> _Stored:
+        """Give how many records there are, or why that cannot be told.
+
+        A store that is slow to answer does not hold up the rest: it may take until the next look. One that
+        takes long to count is not asked each time, except when the state of the crawl has changed: at its
+        end the numbers are those of the end.
+        """
+        if self._config.storage == ("jsonl",):
+            return {}, None  # they are on the machines of the workers, and only reading them all would tell
+        if self._stored_then is not None:
+            at, then, stored = self._stored_then
+            if then == crawl and time.monotonic() - at < self._pace.rest:
+                return stored, None
+        if seconds is None:
+            seconds = _STORE_SECONDS if self._has_waited else _CONNECT_SECONDS
+        self._has_waited = True
+        deadline = time.monotonic() + seconds
+        while True:
+            if self._counting is None:
+                self._counting = crawl, asyncio.create_task(self._count(crawl))
+            counted_for, counting = self._counting
+            await asyncio.wait({counting}, timeout=max(0.0, deadline - time.monotonic()))
+            if not counting.done():
+                return {}, self._store_problem or silent_store(self._config, seconds)
+            if counted_for == crawl:  # else it began before the crawl changed
+                return counting.result()
+
+    async def _count(self, crawl: _Crawl) -> _Stored:
+        """Ask the store; what is found is kept for the next look, for nobody may be waiting any more."""
+        self._stored_then = None
+        stored: Mapping[str, int] = {}
         try:
-            # JSON Lines are on the machines of the workers, and are not counted without reading them all.
-            if self._config.storage != ("jsonl",):
-                self._store = self._store or await open_reader(self._config)
-                stored = await self._store.counts()
+            self._store = self._store or await open_reader(self._config)
+            began = time.monotonic()
+            stored, self._store_problem = await self._store.counts(), None
+            ended = time.monotonic()
+            self._pace.note(ended - began)
+            self._stored_then = ended, crawl, stored
         except StoreError as error:
-            raise store_problem(error) from None
-        return summarize(facts, stored, in_stock_queue)
+            self._store_problem = phrase_of(error)
+        finally:
+            self._counting = None
+        return stored, self._store_problem
 
     async def dead_letters(self) -> AsyncIterator[Letter]:
         """Give all dead letters; raises Unusable, or Away, which can pass."""
         try:
-            async for letter in self._job.frontier.dead():
+            async for letter in self.job.frontier.dead():
                 yield letter
         except ERRORS as error:
             raise redis_problem(error, self._config) from None
 
     async def close(self) -> None:
         """Give up the connections."""
+        if self._counting is not None:
+            await cancel(self._counting[1])
         if self._store is not None:
             await self._store.close()
         await self._redis.aclose()
 
 
-def summarize(facts: Facts, stored: Mapping[str, int], in_stock_queue: int = 0) -> Status:
+def summarize(
+    facts: Facts,
+    config: Config,
+    server: Mapping[str, Any],
+    stored: Mapping[str, int],
+    *,
+    store_problem: str | None = None,
+    in_stock_queue: int = 0,
+) -> Status:
     """Put the facts into the form that `tieba status --json` prints.
 
-    `in_stock_queue` are requests that lie in scrapy-redis' queue.
+    `server` is what INFO tells, `in_stock_queue` are requests that lie in scrapy-redis' queue.
     """
     requests = facts.requests
-    state = facts.crawl.get("state", "none")
-    started = float(facts.crawl.get("started_at", 0)) or None
-    ended = float(facts.crawl["finished_at"]) if state == "finished" else facts.now
-    seconds = max(0.0, ended - started) if started else 0.0
-    slaves = _slaves(facts)
+    slaves = _slaves(facts, config)
+    crawl = _crawl(facts)
+    disks = _machines(facts)
     done = sum(facts.pages.values())
     leased = requests.leased if not in_stock_queue else sum(slave["leased"] for slave in slaves)
     queued = requests.queued + facts.waiting_seeds + in_stock_queue
-    if state == "finished":
-        rate = done / seconds if seconds else 0.0
-    else:
-        rate = sum(slave["rate"] for slave in slaves)
-    left = queued + leased + requests.delayed
-    return {
-        "crawl": {
-            "state": state,
-            "started_at": started,
-            "seconds": round(seconds, 1),
-            "seeds": [json.loads(seed) for seed in facts.seeds],
-        },
+    history = [
+        list(sample)
+        for sample in facts.history
+        if sample[0] >= max(facts.now - _HOUR_SECONDS, crawl["started_at"] or 0.0)
+    ]
+    is_over = crawl["state"] == "finished"
+    posts = facts.totals.get(Post.collection, 0)
+    rates = {
+        "pages": _rates(_sum(slaves, "rate"), done, crawl, _since(history, 1, facts.now)),
+        "posts": _rates(_sum(slaves, "posts_rate"), posts, crawl, _since(history, 2, facts.now)),
+    }
+    rate = (rates["pages"]["run"] if is_over else rates["pages"]["live"]) or 0.0
+    # The frontier knows of every request, the workers' answers only of those that they lived to tell.
+    # What is leased may not have been sent.
+    made = requests.granted - requests.leased if requests.granted else sum(facts.outcomes.values())
+    known = left = queued + leased + requests.delayed
+    if requests.max_requests is not None:
+        left = min(known, max(leased, requests.max_requests - made))  # the rest stays where it is
+    is_working = crawl["state"] == "running" and not crawl["paused"]
+    status: Status = {
+        "at": facts.now,
+        "crawl": crawl,
         "requests": {
-            # The frontier knows of every request, the workers' answers only of those that they lived to tell.
-            # What is leased may not have been sent.
-            "made": requests.granted - requests.leased if requests.granted else sum(facts.outcomes.values()),
+            "made": made,
             "done": done,
             "queued": queued,
             "leased": leased,
@@ -145,23 +191,111 @@ def summarize(facts: Facts, stored: Mapping[str, int], in_stock_queue: int = 0) 
             "delayed": requests.delayed,
             "retried": requests.retried,
             "expired": requests.expired,
+            "max": requests.max_requests,
+            "left": left,  # of what is known, what the maximum allows
+            "total": done + left,
         },
-        "maximum": _maximum(requests) if state == "finished" else None,
+        "queues": [
+            {"endpoint": queue.endpoint, "priority": queue.priority, "count": queue.count}
+            for queue in requests.queues
+        ],
+        "maximum": _maximum(requests) if is_over else None,
         "rate": round(rate, 1),
-        # For what is known to be left; what it leads to comes on top.
-        "eta_seconds": round(left / rate, 1) if state == "running" and rate else None,
-        "eta_is_least": True,
+        "rates": rates,
+        "history": history,
+        # For what is known to be left; what it leads to comes on top, unless the maximum keeps it out.
+        "eta_seconds": round(left / rate, 1) if is_working and rate else None,
+        "eta_is_least": left == known,
         "stored": dict(stored),
+        "store_problem": store_problem,
+        "totals": dict(facts.totals),
         "outcomes": dict(sorted(facts.outcomes.items())),
         "paused": [
-            {"slot": pause.slot, "seconds": round(pause.seconds, 1), "reason": pause.reason}
+            {
+                "slot": pause.slot,
+                "seconds": round(pause.seconds, 1),
+                "until": round(facts.now + pause.seconds, 1),
+                "reason": pause.reason,
+            }
             for pause in requests.pauses
         ],
+        "slots": _slots(facts, config),
         "slaves": slaves,
+        "machines": [disk for disk in disks if facts.now - disk["at"] < GONE_SECONDS],
+        "redis": redis_facts(server),
         "errors": [
             {"request": shown_request(letter.payload), "reason": letter.reason} for letter in facts.letters
         ],
+        "crawls": [dict(crawl) for crawl in facts.crawls],
     }
+    gone = [disk for disk in disks if disk not in status["machines"]]
+    return {**status, "alarms": alarms(status, config), "unwatched": unwatched(status, gone)}
+
+
+def redis_facts(server: Mapping[str, Any]) -> Status:
+    """Give what is to be known of Redis, out of what INFO tells; a `max_bytes` of 0 is none."""
+    return {
+        "used_bytes": server["used_memory"],
+        "max_bytes": server["maxmemory"],
+        "version": server.get("valkey_version") or server["redis_version"],
+        "aof_ok": aof_problem(server) is None,
+    }
+
+
+def aof_problem(server: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the append-only file, without which a restart loses the queue."""
+    if not server["aof_enabled"]:
+        return "Redis has no append-only file: a restart loses the queue"
+    for field in ("aof_last_write_status", "aof_last_bgrewrite_status"):
+        if server[field] != "ok":
+            return f"Redis' append-only file: {field} is {server[field]}; see its log"
+    return None
+
+
+def _crawl(facts: Facts) -> Status:
+    crawl = facts.crawl
+    state = crawl.get("state", "none")
+    started, paused_at, stored_at, resumed_at = (
+        float(crawl[name]) if name in crawl else None
+        for name in ("started_at", "paused_at", "stored_at", "resumed_at")
+    )
+    ended = float(crawl["finished_at"]) if state == "finished" else facts.now
+    return {
+        "id": crawl.get("id"),
+        "state": state,
+        "started_at": started,
+        "seconds": round(max(0.0, ended - started), 1) if started else 0.0,
+        "seeds": [json.loads(seed) for seed in facts.seeds],
+        "paused": None
+        if paused_at is None or state != "running"
+        else {"at": paused_at, "reason": crawl.get("paused_reason", "")},
+        "stored_at": stored_at,  # when records were stored last
+        "resumed_at": resumed_at,  # when it went on last, after it was held or had ended
+    }
+
+
+def _since(history: Sequence[Sequence[float]], column: int, now: float) -> tuple[float, float] | None:
+    """Give how many seconds ago the history begins, and a count of then."""
+    return (now - history[0][0], history[0][column]) if history and now > history[0][0] else None
+
+
+def _rates(live: float | None, count: int, crawl: Status, since: tuple[float, float] | None) -> Status:
+    """Give how many there were a second: lately, within the last hour, and since the crawl began."""
+    hour = run = None
+    if crawl["state"] == "finished":
+        live = 0.0
+    elif since is not None:
+        seconds, before = since
+        hour = round(max(0.0, count - before) / seconds, 2)
+    if crawl["seconds"]:
+        run = round(count / crawl["seconds"], 2)
+    return {"live": None if live is None else round(live, 2), "hour": hour, "run": run}
+
+
+def _sum(slaves: Sequence[Status], name: str) -> float | None:
+    """Add up what slaves tell; None where there is one that does not tell it."""
+    values = [slave[name] for slave in slaves if slave["processes"]]
+    return None if None in values else sum(values, 0.0)
 
 
 def _maximum(requests: Stats) -> Status | None:
@@ -172,262 +306,100 @@ def _maximum(requests: Stats) -> Status | None:
     return {"requests": requests.max_requests, "left": left}
 
 
-def maximum_text(maximum: Mapping[str, Any]) -> str:
-    """Say that a crawl ended at its maximum of requests."""
-    return f"ended at its maximum of {maximum['requests']} requests; {maximum['left']} are left"
+def _slots(facts: Facts, config: Config) -> list[Status]:
+    """Give the slots that this crawl has used, those that are paused, and those of workers that are alive."""
+    limits = {**config.limits, "pictures": (config.pictures_rate, float(config.burst))}
+    alive = [beat for beat in facts.workers.values() if facts.now - beat["at"] < ALIVE_SECONDS]
+    workers: dict[str, int] = defaultdict(int)
+    for beat in alive:
+        workers[beat.get("egress", "")] += 1
+    known = {slot.slot: slot for slot in facts.requests.slots}
+    names = {name for name, slot in known.items() if slot.granted or slot.paused_seconds}
+    names |= {f"{endpoint}:{egress}" for egress in workers if egress for endpoint in config.limits}
+    return [_slot(name, known.get(name), limits, workers, facts.now) for name in sorted(names)]
 
 
-def shown_request(payload: str) -> object:
-    """Give what a request in the frontier is to fetch: a target where it is one."""
-    with contextlib.suppress(ValueError):
-        value = json.loads(payload)
-        return value.get("target") or value.get("url") or value if isinstance(value, dict) else value
-    return payload
+def _slot(
+    name: str,
+    slot: Slot | None,
+    limits: Mapping[str, tuple[float, float]],
+    workers: Mapping[str, int],
+    now: float,
+) -> Status:
+    endpoint, _, egress = name.rpartition(":")
+    rate, burst = limits.get(endpoint, (None, None))
+    paused = slot.paused_seconds if slot is not None and slot.paused_seconds else None
+    return {
+        "slot": name,
+        "endpoint": endpoint,
+        "egress": egress,
+        "rate": rate,
+        "burst": burst,
+        "used": None,  # which takes more than one look
+        "granted": slot.granted if slot else 0,
+        "strikes": slot.strikes if slot else 0,
+        "paused_seconds": None if paused is None else round(paused, 1),
+        "until": None if paused is None else round(now + paused, 1),
+        "reason": None if paused is None or slot is None else slot.reason,
+        "workers": workers.get(egress, 0),
+    }
 
 
-def _slaves(facts: Facts) -> list[Status]:
+def _slaves(facts: Facts, config: Config) -> list[Status]:
     by_host: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for beat in facts.workers.values():
         by_host[beat["host"]].append(beat)
     for host in facts.pages:
         by_host.setdefault(host, [])
-    slaves = []
-    for host, beats in sorted(by_host.items()):
-        alive = [beat for beat in beats if facts.now - beat["at"] < ALIVE_SECONDS]
-        last = max(beats, key=lambda beat: float(beat["at"]), default=None)
-        slaves.append(
-            {
-                "host": host,
-                "processes": len(alive),
-                "engines": sorted({beat["engine"] for beat in alive if "engine" in beat}),
-                "done": facts.pages.get(host, 0),
-                "rate": round(sum(beat["rate"] for beat in alive), 1),
-                "leased": sum(beat["leased"] for beat in alive),
-                "last_seen_seconds": round(max(0.0, facts.now - last["at"]), 1) if last else None,
-                "version": last["version"] if last else None,
-            }
-        )
-    return slaves
+    slaves = [_slave(host, beats, facts, config) for host, beats in sorted(by_host.items())]
+    present = [_code(slave) for slave in slaves if slave["processes"]]
+    most = {code for code, count in Counter(present).items() if count > len(present) / 2}
+    return [{**slave, "differs": bool(slave["processes"]) and _code(slave) not in most} for slave in slaves]
 
 
-async def show(config: Config, *, as_json: bool, watch: bool, until_finished: bool) -> None:
-    """Print the status once, or follow it, and wait for servers that are away; raises Unusable."""
-    watcher = Watcher(config)
-    try:
-        if watch or until_finished:
-            status = await _follow(watcher, until_finished=until_finished, quiet=as_json)
-        else:
-            status = await watcher.status()
-        if as_json:
-            print(json.dumps(status, ensure_ascii=False, indent=2))
-        elif not watch and not until_finished:
-            Console(soft_wrap=True).print(draw(status))
-    finally:
-        await watcher.close()
+def _code(slave: Status) -> tuple[str | None, str | None]:
+    return slave["version"], slave["code"]
 
 
-async def _follow(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Status:
-    console = Console(quiet=quiet)
-    if quiet or not console.is_terminal:
-        return await _follow_by_line(watcher, until_finished=until_finished, quiet=quiet)
-    status: Status | None = None
-    with Live(console=console, auto_refresh=False) as live:
-        async for look in _looks(watcher):
-            if isinstance(look, Away):
-                live.update(_draw_away(status, look), refresh=True)
-                continue
-            status = look
-            live.update(draw(status), refresh=True)
-            if _is_over(status, until_finished=until_finished):
-                return status
-    raise AssertionError("one looks without end")
-
-
-async def _follow_by_line(watcher: Watcher, *, until_finished: bool, quiet: bool) -> Status:
-    next_line = 0.0
-    is_away = False
-    async for look in _looks(watcher):
-        if isinstance(look, Away):
-            if not is_away:
-                print(f"tieba status: {look}; waiting for it", file=sys.stderr, flush=True)
-            is_away = True
-            next_line = 0.0  # that it is back is seen at once
-            continue
-        is_away = False
-        is_over = _is_over(look, until_finished=until_finished)
-        if not quiet and (is_over or time.monotonic() >= next_line):
-            print(line(look), flush=True)
-            next_line = time.monotonic() + _LINE_SECONDS
-        if is_over:
-            return look
-    raise AssertionError("one looks without end")
-
-
-async def _looks(watcher: Watcher) -> AsyncIterator[Status | Away]:
-    """Look again and again, without end; gives why there is no status while a server is away."""
-    eta = Eta()
-    while True:
-        look: Status | Away
-        try:
-            look = eta.refine(await watcher.status())
-        except Away as away:
-            look = away
-        yield look
-        await asyncio.sleep(_REDRAW_SECONDS)
-
-
-def _is_over(status: Status, *, until_finished: bool) -> bool:
-    return until_finished and status["crawl"]["state"] == "finished"
-
-
-def _draw_away(status: Status | None, away: Away) -> RenderableType:
-    """Draw the last status that is known, and why there is no newer one."""
-    told = Text(f"{away}; waiting for it", style="yellow")
-    return told if status is None else Group(draw(status), told)
-
-
-def line(status: Status) -> str:
-    """Give the status in one line."""
-    requests, slaves = status["requests"], status["slaves"]
-    parts = [
-        f"{status['crawl']['state']}: {requests['done']} done, {requests['queued']} queued, "
-        f"{requests['leased']} leased, {requests['delayed']} delayed, {requests['failed']} failed",
-        f"{status['rate']:.1f} pages/s",
-        *([f"{status['stored']['posts']} posts in the store"] if status["stored"] else []),
-    ]
-    if status["eta_seconds"] is not None:
-        parts.append(_time_left(status))
-    if slaves:
-        parts.append(", ".join(f"{slave['host']} {slave['rate']:.1f}/s" for slave in slaves))
-    if status["paused"]:
-        parts.append(
-            "paused: " + ", ".join(f"{pause['slot']} {pause['seconds']:.0f} s" for pause in status["paused"])
-        )
-    return "; ".join(parts) + (f"; {hint}" if (hint := _hint(status)) else "")
-
-
-def draw(status: Status) -> RenderableType:
-    """Draw the status: progress, counts, slaves, what is paused and what failed."""
-    crawl, requests = status["crawl"], status["requests"]
-    if crawl["state"] == "none":
-        return Text("No crawl yet. Begin one, e.g.: tieba seed --forum 聊天 --pages 20")
-    done = requests["done"]
-    total = done + requests["queued"] + requests["leased"] + requests["delayed"]
-    head = Table.grid(padding=(0, 2))
-    left = _time_left(status) if status["eta_seconds"] is not None else ""
-    head.add_row(
-        Text(crawl["state"], style="bold green" if crawl["state"] == "finished" else "bold"),
-        ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH),
-        f"{done}/{total}",
-        f"{status['rate']:.1f} pages/s",
-        f"{duration(crawl['seconds'])}",
-        left,
-    )
-    seeds = "  ".join(seed_text(seed) for seed in crawl["seeds"])
-    parts: list[RenderableType] = [
-        head,
-        Text(
-            f"requests  {requests['queued']} queued, {requests['leased']} leased, "
-            f"{requests['delayed']} delayed, {requests['failed']} failed; "
-            f"{requests['retried']} attempts repeated, {requests['expired']} leases expired"
+def _slave(host: str, beats: Sequence[Mapping[str, Any]], facts: Facts, config: Config) -> Status:
+    alive = [beat for beat in beats if facts.now - beat["at"] < ALIVE_SECONDS]
+    last = max(beats, key=lambda beat: float(beat["at"]), default=None)
+    silent = max(0.0, facts.now - last["at"]) if last else None
+    longest = max(config.alarm_silent_seconds, ALIVE_SECONDS)
+    posts_rates = [beat.get("posts_rate") for beat in alive]
+    memory = [beat["memory_mb"] for beat in alive if beat.get("memory_mb") is not None]
+    return {
+        "host": host,
+        "processes": len(alive),
+        "engines": sorted({beat["engine"] for beat in alive if "engine" in beat}),
+        "done": facts.pages.get(host, 0),
+        "rate": round(sum(beat.get("rate", 0.0) for beat in alive), 1),
+        # Workers of an older release do not tell theirs.
+        "posts_rate": None if None in posts_rates else round(sum(map(float, posts_rates)), 1),  # type: ignore[arg-type]
+        "leased": sum(beat.get("leased", 0) for beat in alive),
+        "last_seen_seconds": None if silent is None else round(silent, 1),
+        # Who leaves is no more among the workers, and not missed.
+        "is_silent": silent is not None and longest < silent < GONE_SECONDS,
+        "is_gone": silent is not None and silent >= GONE_SECONDS,
+        "version": last.get("version") if last else None,
+        "code": last.get("code") if last else None,  # workers of an older release tell none
+        # Also those of workers that died: they are missed, and so are their addresses.
+        "egress": sorted(
+            {beat["egress"] for beat in beats if "egress" in beat and facts.now - beat["at"] < GONE_SECONDS}
         ),
-        Text(
-            "in store  "
-            + (
-                ", ".join(f"{count} {name}" for name, count in status["stored"].items())
-                or "not counted: JSON Lines on the slaves"
-            )
-        ),
-        Text(
-            "outcomes  "
-            + (", ".join(f"{count} {name}" for name, count in status["outcomes"].items()) or "none yet")
-        ),
-        Text(f"seeds     {seeds or 'not taken yet'}"),
-    ]
-    slaves = Table(box=None, pad_edge=False)
-    for title, justify in (("slave", "left"), ("processes", "right"), ("done", "right"), ("rate/s", "right")):
-        slaves.add_column(title, justify="right" if justify == "right" else "left")
-    slaves.add_column("leased", justify="right")
-    slaves.add_column("last seen")
-    slaves.add_column("engine")
-    slaves.add_column("version")
-    for slave in status["slaves"]:
-        seen = slave["last_seen_seconds"]
-        is_silent = not slave["processes"]
-        slaves.add_row(
-            slave["host"],
-            str(slave["processes"]),
-            str(slave["done"]),
-            f"{slave['rate']:.1f}",
-            str(slave["leased"]),
-            "left" if seen is None else f"{duration(seen)} ago" if is_silent else "now",
-            ", ".join(slave["engines"]),
-            slave["version"] or "",
-            style="yellow" if is_silent and crawl["state"] == "running" else None,
-        )
-    parts.append(slaves)
-    parts += [
-        Text(f"paused    {pause['slot']} for {pause['seconds']:.0f} s: {pause['reason']}", style="yellow")
-        for pause in status["paused"]
-    ]
-    parts += [
-        Text(f"failed    {request_text(error['request'])}: {error['reason']}", style="red")
-        for error in status["errors"]
-    ]
-    if hint := _hint(status):
-        parts.append(Text(hint, style="yellow"))
-    return Group(*parts)
+        "memory_mb": sum(memory) if memory else None,
+        "disk_free_mb": last.get("disk_free_mb") if last else None,
+    }
 
 
-def duration(seconds: float) -> str:
-    """Give seconds as 7 s, 2:05 or 1:02:05."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _time_left(status: Status) -> str:
-    return f"{'at least ' if status['eta_is_least'] else ''}{duration(status['eta_seconds'])} left"
-
-
-def _hint(status: Status) -> str | None:
-    """Say what is odd, and what to do about it."""
-    crawl = status["crawl"]
-    is_young = crawl["seconds"] < ALIVE_SECONDS  # workers that are just starting are no reason to worry
-    if (
-        crawl["state"] == "running"
-        and not is_young
-        and not any(slave["processes"] for slave in status["slaves"])
-    ):
-        return "no worker is alive: on the slaves, see systemctl status 'tieba-crawler@*'"
-    if status["maximum"]:
-        return maximum_text(status["maximum"])
-    return None
-
-
-def request_text(request: object) -> str:
-    """Give a request as people read it."""
-    try:
-        return str(target_from_list(request))
-    except ValueError:
-        return request if isinstance(request, str) else json.dumps(request, ensure_ascii=False)
-
-
-def seed_text(seed: Mapping[str, Any]) -> str:
-    """Give a seed as people read it."""
-    what = str(seed["forum"]) if "forum" in seed else f"thread {seed.get('thread')}"
-    told = (
-        [f"pages {seed['pages']}" if isinstance(seed["pages"], str) else f"{seed['pages']} pages"]
-        if ("pages" in seed)
-        else ["all pages"]
-        if "forum" in seed
-        else []
-    )
-    told += [name for name in ("good", "starter", "update") if seed.get(name)]
-    told += ["no comments"] if seed.get("comments") is False else []
-    told += [f"{name} {seed[name]}" for name in ("since", "until") if name in seed]
-    told += [f"at most {seed['max_requests']} requests"] if "max_requests" in seed else []
-    return f"{what} ({', '.join(told)})" if told else what
+def _machines(facts: Facts) -> list[Status]:
+    """Give what is known of the machines' disks, of each the newest; a machine can have several."""
+    found: dict[tuple[str, str], Status] = {}
+    beats = [(beat["host"], beat) for beat in facts.workers.values()]
+    for host, beat in (*beats, *facts.machines.items()):
+        at, path = float(beat["at"]), beat.get("disk_path", "")
+        disk = (host, path)
+        is_newer = disk not in found or at > found[disk]["at"]
+        if beat.get("disk_free_mb") is not None and is_newer:
+            found[disk] = {"host": host, "disk_free_mb": beat["disk_free_mb"], "disk_path": path, "at": at}
+    return [found[disk] for disk in sorted(found)]

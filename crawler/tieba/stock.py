@@ -23,7 +23,7 @@ from scrapy.exceptions import ScrapyDeprecationWarning
 from frontier import Limit, connect_blocking, operations
 from frontier.blocking import Frontier
 from frontier.connection import ERRORS
-from frontier.job import ALIVE_SECONDS, parsed_workers
+from frontier.job import ALIVE_SECONDS, parsed_beats
 from tieba.cluster import Cluster
 from tieba.codec import identity
 from tieba.requests import fresh
@@ -104,7 +104,8 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
         if reason == "finished":
             redis = self._frontier.redis
             crawl_id = redis.hget(f"{self._frontier.prefix}crawl", "id")
-            if crawl_id and not redis.exists(self.queue.key) and not self._others_are_busy():
+            is_over = crawl_id and not redis.exists(self.queue.key) and not self._others_are_busy()
+            if is_over:
                 self._frontier.finish(str(crawl_id))
         self._frontier.redis.close()
         super().close(reason)
@@ -124,9 +125,9 @@ class Scheduler(scrapy_redis.scheduler.Scheduler):  # type: ignore[misc]
         """Tell whether other workers have requests in hand, which may lead to more."""
         redis = self._frontier.redis
         seconds, _ = redis.time()
-        beats = parsed_workers(cast("dict[str, str]", redis.hgetall(f"{self._frontier.prefix}workers")))
+        beats = parsed_beats(cast("dict[str, str]", redis.hgetall(f"{self._frontier.prefix}workers")))
         beats.pop(Cluster.of(self.spider.crawler).worker, None)
-        return any(beat["leased"] and seconds - beat["at"] < ALIVE_SECONDS for beat in beats.values())
+        return any(beat.get("leased") and seconds - beat["at"] < ALIVE_SECONDS for beat in beats.values())
 
     def has_pending_requests(self) -> bool:
         """Tell whether anything waits."""

@@ -88,8 +88,25 @@ class Command(CrawlCommand):
 async def _serve(process: AsyncCrawlerProcess, spider: str) -> None:
     while True:
         await work_is_there(process.settings["TIEBA_CONFIG"], "scrapy")
-        await process.crawl(spider)
+        await _to_its_end(process.crawl(spider))
         await asyncio.sleep(LOOK_SECONDS)  # a crawl that cannot be worked on must not keep us busy
+
+
+async def _to_its_end(crawl: asyncio.Task[None]) -> None:
+    """Wait for a crawl that is not cancelled with us.
+
+    Scrapy stops it, but does not wait for one that is ending already: its worker has yet to tell its last
+    counts and to leave.
+    """
+    is_cancelled = False
+    while not crawl.done():
+        try:
+            await asyncio.wait({crawl})
+        except asyncio.CancelledError:  # noqa: PERF203 - who cancels us may do so again and again
+            is_cancelled = True
+    if is_cancelled:
+        raise asyncio.CancelledError
+    await crawl
 
 
 def _exit(status: int, message: str) -> None:
