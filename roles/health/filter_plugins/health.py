@@ -41,6 +41,7 @@ def health_findings(
         reached.append(host)
         findings += _services(host, variables, groups, needs)
         findings += _machine(host, variables, int(needs["disk_mb"]))
+        findings += _gathered(host, variables.get("__health_targets", {}))
         if variables["__health_crawl"].get("skipped"):
             continue
         try:
@@ -127,6 +128,21 @@ def _machine(host: str, variables: Mapping[str, Any], least_mb: int) -> Iterator
         yield (_OK, "disk", host, f"{free} MiB free")
     for unit in node["stale"]:
         yield (_FAULT, "settings", host, f"{unit} runs with older ones than its files hold; site.yml")
+
+
+def _gathered(host: str, answer: Mapping[str, Any]) -> Iterator[_Finding]:
+    """Tell what Prometheus does not reach; nothing where there is none, or where its service is told of."""
+    if "json" not in answer:
+        return
+    targets = answer["json"]["data"]["activeTargets"]
+    for target in targets:
+        if target["health"] != "up":
+            reason = target["lastError"] or "not asked yet"
+            yield (_FAULT, "metrics", host, f"Prometheus does not reach {target['scrapeUrl']}: {reason}")
+    if not targets:
+        yield (_FAULT, "metrics", host, "Prometheus gathers nothing (yet, if it has just started)")
+    elif all(target["health"] == "up" for target in targets):
+        yield (_OK, "metrics", host, f"Prometheus reaches all of its {len(targets)} targets")
 
 
 def _releases(slaves: list[str], hostvars: Mapping[str, Any]) -> Iterator[_Finding]:

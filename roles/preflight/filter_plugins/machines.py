@@ -97,8 +97,8 @@ def machine_errors(
 
     `others` is what Ansible printed of machines that were asked for hostname and machine-id alone.
 
-    `needs` names the supported systems and processors, the stores, the least memory and disk, and, for each
-    group, its ports and the units that may have them.
+    `needs` names the supported systems and processors, the stores, whether there is a Prometheus, the least
+    memory and disk, and, for each group, its ports and the units that may have them.
     """
     errors: list[str] = []
     looked_at = {}
@@ -122,10 +122,15 @@ def machine_errors(
         errors += _address_errors(host, variables, node)
         if host in groups.get("slaves", []):
             errors += _process_errors(host, variables)
-        if unknown := [name for name in node["unresolved"] if name not in away]:
+        if unknown := [name for name, found in node["resolved"].items() if not found and name not in away]:
             errors.append(
                 f"{host} cannot look up {' and '.join(unknown)}: "
                 "set node_address of that machine to the address that the others reach it by"
+            )
+        if _has_own_prometheus(node) and needs["monitoring"] and host in groups.get("master", []):
+            errors.append(
+                f"{host} has a Prometheus of its own, which monitoring_enabled would take over: leave that "
+                "off, and see docs/monitoring.md for how yours reads the cluster's metrics"
             )
         if variables.get("__preflight_calendar", {}).get("rc"):
             errors.append(
@@ -238,6 +243,12 @@ def _address_errors(host: str, variables: Mapping[str, Any], node: Mapping[str, 
             )
         else:
             yield f"{host} does not have the address {address} of crawler_addresses{has}: correct it"
+
+
+def _has_own_prometheus(node: Mapping[str, Any]) -> bool:
+    """Say whether somebody else has installed Prometheus, and no deployment of ours has changed it."""
+    ours = "/etc/systemd/system/prometheus.service.d/tieba.conf" in node["present"]
+    return "prometheus" in node["packages"] and "prometheus" not in node["owned"] and not ours
 
 
 def _process_errors(host: str, variables: Mapping[str, Any]) -> Iterator[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import functools
 import ipaddress
-import os
 import re
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -246,6 +246,14 @@ def port_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]], ta
         stores = variables.get("crawler_storage", ["mongodb"])
         wanted = {"redis_port": 6379} if host in groups.get("master", []) else {}
         wanted |= {f"{name}_port": port for name, port in _STORE_PORTS.items() if wanted and name in stores}
+        if host in groups.get("master", []) and _truth(variables.get("dashboard_enabled", True)):
+            wanted["dashboard_port"] = 8088
+            if variables.get("dashboard_allowed_addresses"):
+                wanted["dashboard_tls_port"] = 8443
+        if _truth(variables.get("monitoring_enabled")):
+            wanted["monitoring_node_exporter_port"] = 9100
+            if host in groups.get("master", []):
+                wanted |= {"monitoring_prometheus_port": 9090, "monitoring_redis_exporter_port": 9121}
         if target == "replica" and host in groups.get("site", []):
             wanted["replica_port"] = 8080
         taken: dict[str, str] = {}
@@ -464,19 +472,154 @@ def slave_errors(
     return errors
 
 
+_FILES = ("base_ca_file", "dashboard_tls_certificate", "dashboard_tls_key")
+
+
 def file_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], folders: Iterable[str]) -> list[str]:
-    """Return one line for each base_ca_file that the control machine lacks; `folders` hold relative ones."""
+    """Return one line for each file that the control machine lacks; `folders` hold relative ones."""
     folders = list(folders)
-    errors = {}
+    errors: dict[str, None] = {}
     for host in hosts:
-        name = hostvars[host].get("base_ca_file", "")
-        paths = [Path(folder, Path(str(name)).expanduser()) for folder in folders]
-        if name and not any(map(os.path.isfile, paths)):
-            errors[name] = (
-                f"base_ca_file is {name!r}: there is no such file on this machine; "
-                "give the path of a PEM file, or leave it empty"
-            )
-    return list(errors.values())
+        for variable in _FILES:
+            name = hostvars[host].get(variable, "")
+            if name and not _found(name, folders):
+                errors[
+                    f"{variable} is {name!r}: there is no such file on this machine; "
+                    "give the path of a PEM file, or leave it empty"
+                ] = None
+    return list(errors)
+
+
+def _found(name: Any, folders: Iterable[str]) -> Path | None:
+    """Return the file that a relative path, or an absolute one, means."""
+    paths = (Path(folder, Path(str(name)).expanduser()) for folder in folders)
+    return next(filter(Path.is_file, paths), None)
+
+
+def dashboard_errors(
+    hostvars: Mapping[str, Any], masters: Iterable[str], folders: Iterable[str]
+) -> list[str]:
+    """Return one line for each thing that is wrong with who may call the dashboard, and by which names."""
+    errors = []
+    for host in masters:
+        variables = hostvars[host]
+        errors += _network_errors("dashboard_allowed_addresses", variables)
+        errors += [
+            f"dashboard_hosts holds {name!r}: it must be a name or an address alone, such as tieba.example"
+            for name in _listed("dashboard_hosts", variables)
+            if _ip_version(str(name)) is None and not re.fullmatch(r"[A-Za-z0-9.-]+", str(name))
+        ]
+        errors += _nameless_errors(host, variables)
+        errors += _certificate_errors(variables, list(folders))
+        errors += _mail_errors(variables)
+    return errors
+
+
+# As in __dashboard_hosts of role dashboard: such names mean the machine itself, wherever they are used.
+_ITSELF = re.compile(r"(localhost|::1)$|127[.]")
+
+
+def _nameless_errors(host: str, variables: Mapping[str, Any]) -> list[str]:
+    """Return one line where others may call the page, but by no name that the inventory has for it."""
+    allowed = _listed("dashboard_allowed_addresses", variables)
+    own = {variables.get(name, host): None for name in ("ansible_host", "node_address")} | {host: None}
+    names = [*_listed("dashboard_hosts", variables), *own]
+    is_open = allowed and _truth(variables.get("dashboard_enabled", True))
+    if not is_open or not all(_ITSELF.match(str(name)) for name in names):
+        return []
+    return [
+        f"dashboard_hosts: not given, but dashboard_allowed_addresses is, and the inventory calls {host} "
+        f"{' and '.join(map(str, own))} alone; name it as browsers elsewhere do, such as [tieba.example]"
+    ]
+
+
+def _listed(name: str, variables: Mapping[str, Any]) -> list[Any]:
+    """Return a list; what is none is told by setting_errors."""
+    value = variables.get(name, [])
+    return value if isinstance(value, list) else []
+
+
+def monitoring_errors(hostvars: Mapping[str, Any], groups: Mapping[str, list[str]]) -> list[str]:
+    """Return one line for each thing that keeps Prometheus from gathering what it shall, and telling it."""
+    errors: dict[str, None] = {}
+    masters = groups.get("master", [])
+    for host in groups["all"]:
+        variables = hostvars[host]
+        if not _truth(variables.get("monitoring_enabled")):
+            continue
+        errors.update(dict.fromkeys(_network_errors("monitoring_allowed_addresses", variables)))
+        for name in _listed("monitoring_alertmanagers", variables):
+            if not re.fullmatch(r"[A-Za-z0-9._-]+:\d+|\[[0-9A-Fa-f:]+\]:\d+", str(name)):
+                errors[
+                    f"monitoring_alertmanagers holds {name!r}: it must be an address and a port, "
+                    "such as 10.0.0.20:9093"
+                ] = None
+        if host in masters and not _truth(variables.get("dashboard_enabled", True)):
+            errors[
+                "monitoring_enabled is true, but dashboard_enabled is false: the dashboard tells the crawl's "
+                "metrics; set both, or neither"
+            ] = None
+        if masters and host not in masters and not _truth(hostvars[masters[0]].get("monitoring_enabled")):
+            errors[
+                f"monitoring_enabled is true on {host}, but not on {masters[0]}: set it for all machines"
+            ] = None
+    return list(errors)
+
+
+def _network_errors(name: str, variables: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} holds {address!r}: it must be an address or a network, such as 192.0.2.7 or 10.0.0.0/8"
+        for address in _listed(name, variables)
+        if not _is_network(str(address))
+    ]
+
+
+def _is_network(text: str) -> bool:
+    if not re.fullmatch(r"[0-9A-Fa-f.:]+(/[0-9]+)?", text):  # nft knows neither masks nor zones
+        return False
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _certificate_errors(variables: Mapping[str, Any], folders: list[str]) -> list[str]:
+    names = {part: variables.get(f"dashboard_tls_{part}", "") for part in ("certificate", "key")}
+    if not any(names.values()):
+        return []
+    if missing := [f"dashboard_tls_{part}" for part, name in names.items() if not name]:
+        return [f"{missing[0]}: not given; a certificate and its key belong together"]
+    files = [_found(name, folders) for name in names.values()]
+    if not all(files):  # told by file_errors
+        return []
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*map(str, files), password=lambda: b"")
+    except OSError as error:
+        reason = str(getattr(error, "reason", None) or "they cannot be read").replace("_", " ").lower()
+        return [
+            f"dashboard_tls_certificate is {names['certificate']!r}, dashboard_tls_key is {names['key']!r}: "
+            f"{reason}; give the PEM files of a certificate and of its key, without a password"
+        ]
+    return []
+
+
+def _mail_errors(variables: Mapping[str, Any]) -> list[str]:
+    errors = []
+    useless = [
+        f"dashboard_mail_{part}" for part in ("from", "server") if variables.get(f"dashboard_mail_{part}")
+    ]
+    if useless and not variables.get("dashboard_mail_to"):
+        errors.append(f"dashboard_mail_to: not given, but {', '.join(useless)}; name who shall get mails")
+    server = str(variables.get("dashboard_mail_server", ""))
+    if server and not re.fullmatch(r"smtps?://([^@/\s]+@)?[^@:/\s]+(:\d+)?", server):
+        errors.append(
+            "dashboard_mail_server is (not shown): it must be such as smtp://user:password@mail.example:587"
+        )
+    webhook = str(variables.get("dashboard_webhook_url", ""))
+    if webhook and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", webhook):
+        errors.append("dashboard_webhook_url is (not shown): it must be an address such as https://host/path")
+    return errors
 
 
 def source_errors(hostvars: Mapping[str, Any], hosts: Iterable[str], project: str) -> list[str]:
@@ -544,6 +687,7 @@ class FilterModule:
         return {
             "setting_errors": setting_errors,
             "group_errors": group_errors,
+            "monitoring_errors": monitoring_errors,
             "port_errors": port_errors,
             "egress_errors": egress_errors,
             "job_errors": job_errors,
@@ -551,6 +695,7 @@ class FilterModule:
             "storage_errors": storage_errors,
             "seed_errors": seed_errors,
             "slave_errors": slave_errors,
+            "dashboard_errors": dashboard_errors,
             "file_errors": file_errors,
             "source_errors": source_errors,
             "bundle_nodes": bundle_nodes,

@@ -86,8 +86,8 @@ ansible_facts:
     (releases that units name), C(disk_free_mb), C(avx), C(lines) (file -> those of its expressions that
     match a line), C(members) (group -> its members), C(stale) (units that run with older settings than their
     files hold), C(machine_id), C(interrupted) (whether an installation of packages broke off), C(addresses)
-    (the machine's own), C(foreign) (those of I(addresses) that it lacks), C(unresolved) (those of I(names)
-    that it cannot look up), and C(present).
+    (the machine's own), C(foreign) (those of I(addresses) that it lacks), C(resolved) (each of I(names) with
+    its addresses, none where it cannot be looked up), and C(present).
     The last one says of each path, unit and user that exists how it is, in one text, so that a role can
     compare it with what it wants - C(root:tieba 0640 SHA1) for a file, C(root:root 0755 folder),
     C(-> target) for a link, C(active enabled) for a unit (C(stale) in place of C(active) where it is),
@@ -268,17 +268,17 @@ def foreign(addresses: list[str]) -> list[str]:
     return found
 
 
-def unresolved(names: list[str]) -> list[str]:
-    """Return those of the names that cannot be looked up."""
-    return [name for name in names if not _is_known(name)]
+def resolved(names: list[str]) -> dict[str, list[str]]:
+    """Return name -> its addresses, none of those that cannot be looked up."""
+    return {name: _addresses(name) for name in names}
 
 
-def _is_known(name: str) -> bool:
+def _addresses(name: str) -> list[str]:
     try:
-        socket.getaddrinfo(name, None)
+        # Without the zone of one that is local to a link, which others know by another name.
+        return sorted({str(found[4][0]).partition("%")[0] for found in socket.getaddrinfo(name, None)})
     except OSError:
-        return False
-    return True
+        return []
 
 
 def _output(module: AnsibleModule, *command: str, **environment: str) -> str:
@@ -329,7 +329,7 @@ def main() -> None:
         "interrupted": interrupted(known),
         "addresses": _output(module, "hostname", "--all-ip-addresses").split(),
         "foreign": foreign(wanted["addresses"]),
-        "unresolved": unresolved(wanted["names"]),
+        "resolved": resolved(wanted["names"]),
         "avx": os.uname().machine != "x86_64" or " avx " in _read(Path("/proc/cpuinfo")),
     }
     module.exit_json(changed=False, ansible_facts={**system(module), "node": facts})
