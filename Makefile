@@ -4,7 +4,7 @@ export KEEP FORUM PAGES SLAVES TARGET STORAGE SOURCE API_FORMAT OUT FORMAT FORCE
 export APT_PROXY BUNDLE SYSTEMS ARCH INVENTORY VM
 CONTROL = @$(PYTHON) -m control
 .DEFAULT_GOAL := help
-.PHONY: help up scale image down clean status watch logs ssh export setup test test-operations test-vms chaos bench-engines bench-frontier bench-export bench-pages bench-provision lint unit lock proto
+.PHONY: help up scale image down clean dashboard status watch logs ssh export setup test test-operations test-vms chaos bench-engines bench-frontier bench-export bench-pages bench-dashboard bench-provision screenshots lint unit lock proto
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +17,13 @@ scale: ## have SLAVES=n slaves while the crawl goes on
 	$(CONTROL) scale
 image: ## make an image of a provisioned slave: new slaves start from it; VM=slave2: a Vagrant box
 	$(CONTROL) image
-status: ## how the crawl goes
+dashboard: ## open the web page, through a tunnel: INVENTORY=inventory/mine (default: the containers)
+	$(CONTROL) dashboard
+status: ## how the crawl goes: INVENTORY=inventory/mine
 	$(CONTROL) status
 watch: ## the same, kept up to date
 	$(CONTROL) status --watch
-logs: ## the latest log lines of all nodes: NODE=slave1 LAST=50
+logs: ## the latest log lines of all machines, in the order of time: NODE=slave1 LAST=50 INVENTORY=inventory/mine
 	$(CONTROL) logs
 ssh: ## a shell on a node: NODE=slave1
 	$(CONTROL) ssh
@@ -40,7 +42,7 @@ bundle: ## a folder with all that machines without internet need: SYSTEMS=bookwo
 test: ## set up what tests need and run all of them
 	$(CONTROL) test
 test-operations: export CLUSTER := $(or $(CLUSTER),tieba-operations)
-test-operations: ## upgrades, passwords, backups, images and all else that operators do, a quarter of an hour: KEEP=1
+test-operations: ## upgrades, passwords, backups, images and all else that operators do, half an hour: KEEP=1
 	$(CONTROL) test --only operations
 test-vms: ## vagrant up, a crawl and a reboot on three emulated machines, half an hour: KEEP=1 keeps them after a fault
 	$(CONTROL) test-vms
@@ -58,6 +60,10 @@ bench-export: ## a million posts out of MongoDB and MariaDB into Parquet: QUICK=
 	$(CONTROL) bench-export $(if $(QUICK),--quick)
 bench-pages: ## web pages parsed with ours, lxml and parsel, a minute: QUICK=1
 	$(CONTROL) bench-pages $(if $(QUICK),--quick)
+bench-dashboard: ## the web page with a million requests, five million posts and a thousand viewers, eight minutes: QUICK=1
+	$(CONTROL) bench-dashboard $(if $(QUICK),--quick)
+screenshots: ## the pictures of the web page in docs/images anew, two minutes
+	$(CONTROL) screenshots
 bench-provision: export CLUSTER := $(or $(CLUSTER),tieba-bench)
 bench-provision: ## deployments of 3, 6 and 12 containers, and of one more slave, six minutes: QUICK=1
 	$(CONTROL) bench-provision $(if $(QUICK),--quick)

@@ -21,10 +21,13 @@ from control import (
     bundling,
     chaos,
     cluster,
+    dashboard,
     engine,
     environment,
     export,
     image,
+    inventory,
+    logs,
     mongod,
     release,
     settings,
@@ -32,7 +35,7 @@ from control import (
     up,
     vms,
 )
-from control.process import ControlError, run
+from control.process import ControlError
 from control.terminal import Step
 
 
@@ -86,19 +89,22 @@ def _down(_: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     options = [f"--{name}" for name in ("watch", "json") if getattr(arguments, name)]
-    command = cluster.ssh("slave1", "tieba", "status", *options, tty=os.isatty(1))
+    status = ("tieba", "status", *options)
+    if os.environ.get("INVENTORY"):
+        command = inventory.master().command(*status, tty=os.isatty(1))
+    else:
+        # The master, which is the first one; where it does not run, a slave says that Redis does not answer.
+        command = cluster.ssh(cluster.running()[0], *status, tty=os.isatty(1))
     return subprocess.run(command, check=False).returncode
 
 
 def _logs(_: argparse.Namespace) -> int:
-    names = [os.environ["NODE"]] if os.environ.get("NODE") else cluster.running()
-    journal = ["sudo", "journalctl", "--no-pager", "--quiet", "--output", "short-iso-precise", "--lines"]
-    units = [f"--unit={unit}" for unit in ("tieba-*", "redis-server")]
-    lines: list[str] = []
-    for name in names:
-        lines += run(*cluster.ssh(name, *journal, os.environ.get("LAST") or "50", *units)).stdout.splitlines()
-    print("\n".join(sorted(lines)))
+    print("\n".join(logs.latest()))
     return 0
+
+
+def _dashboard(_: argparse.Namespace) -> int:
+    return dashboard.show()
 
 
 def _ssh(arguments: argparse.Namespace) -> int:
@@ -124,6 +130,7 @@ def _test(arguments: argparse.Namespace) -> int:
         None: tests.everything,
         "lint": tests.lint,
         "unit": tests.unit,
+        "browser": tests.browser,
         "containers": tests.containers,
         "operations": tests.operations,
         "offline": tests.offline,
@@ -207,12 +214,13 @@ def _parser() -> argparse.ArgumentParser:
     status = command("status", _status, "how the crawl goes")
     status.add_argument("--watch", action="store_true", help="keep showing it until Ctrl-C")
     status.add_argument("--json", action="store_true", help="for programs")
-    command("logs", _logs, "the services' latest log lines, of all nodes or of NODE")
+    command("logs", _logs, "the services' latest log lines, of all nodes or of NODE, in the order of time")
+    command("dashboard", _dashboard, "a tunnel to the master's web page (INVENTORY)")
     ssh = command("ssh", _ssh, "a shell on NODE, or one command: ssh -- COMMAND …")
     ssh.add_argument("command", nargs="*")
     command("export", _export, "what was crawled as a file (OUT, FORMAT, FORUM, FORCE)")
     test = command("test", _test, "all tests, or one stage of them")
-    test.add_argument("--only", choices=["lint", "unit", "containers", "operations", "offline"])
+    test.add_argument("--only", choices=["lint", "unit", "browser", "containers", "operations", "offline"])
     command(
         "test-vms",
         _test_vms,
@@ -232,6 +240,7 @@ def _parser() -> argparse.ArgumentParser:
         ("frontier", "plain Scrapy, scrapy-redis and the frontier compared"),
         ("export", "a million posts out of MongoDB and MariaDB into Parquet"),
         ("pages", "web pages parsed with ours, lxml and parsel"),
+        ("dashboard", "the web page with a large crawl and many viewers"),
         ("provision", "deployments of containers without a change, and of one more slave"),
     ):
         bench = command(f"bench-{name}", _bench, text)
@@ -239,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         bench.add_argument("--quick", action="store_true", help="for trying, not for figures")
         if name == "frontier":
             bench.add_argument("--only", metavar="PART,…", help="see python -m bench.frontier --help")
+    command("screenshots", lambda _: tests.screenshots(), "take the pictures of the web page for docs/images")
     nodes = command("nodes", _nodes, "make or remove containers alone; for Molecule")
     nodes.add_argument("action", choices=["create", "destroy"])
     nodes.add_argument("names", nargs="*", metavar="NAME", help="master, slave1, …, site")

@@ -33,7 +33,9 @@ PYTHONS = {"jammy": "3.10", "noble": "3.12", "bookworm": "3.11", "trixie": "3.13
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # What each machine gets, and the master for each store, as the roles have it.
 BASE_PACKAGES = ("ca-certificates", "python3-apt")
+FIREWALL_PACKAGES = ("nftables",)
 REDIS_PACKAGES = ("redis-server", "redis-tools")
+MONITORING_PACKAGES = ("prometheus", "prometheus-node-exporter", "prometheus-redis-exporter")
 MYSQL_PACKAGES = ("mariadb-server",)
 RECORDS_PACKAGES = ("rsync",)  # by which backups, and records of the store jsonl, are fetched
 MONGODB_PACKAGES = ("mongodb-org-server", "mongodb-mongosh")

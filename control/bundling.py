@@ -144,6 +144,7 @@ def _add_system(step: Step, folder: Path, system: tuple[str, str], stores: Itera
     """Put what machines of that release need into the bundle; return what the manifest says of it."""
     name, machine = system
     packages = [*bundle.BASE_PACKAGES, *bundle.REDIS_PACKAGES, *bundle.RECORDS_PACKAGES]
+    packages += [*bundle.FIREWALL_PACKAGES, *bundle.MONITORING_PACKAGES]
     said: dict[str, Any] = dict.fromkeys(stores, "packages")
     if "mysql" in stores:
         packages += bundle.MYSQL_PACKAGES

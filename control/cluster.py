@@ -241,7 +241,7 @@ def _write_ssh_config() -> None:
         f"  HostName 127.0.0.1\n  Port {node.port}\n  User {USER}\n"
         f"  IdentityFile {_KEY}\n  IdentitiesOnly yes\n"
         f"  UserKnownHostsFile {_KNOWN_HOSTS}\n  HostKeyAlias {_alias(node.name)}\n"
-        f"  StrictHostKeyChecking yes\n  LogLevel ERROR\n"
+        f"  StrictHostKeyChecking yes\n  LogLevel ERROR\n  ConnectTimeout 20\n"
         for node in nodes()
         if node.running
     ]

@@ -24,7 +24,7 @@ from control.project import CACHE, REQUIREMENTS, ROOT
 _GLIBC_MINORS = range(17, 36)
 _MACHINES = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
 EXTRAS = ("export", "s3")  # of crawler/pyproject.toml
-_SOURCE_SUFFIXES = {".py", ".lua", ".html", ".css", ".js", ".toml", ".typed"}
+_SOURCE_SUFFIXES = {".py", ".lua", ".html", ".css", ".js", ".mo", ".svg", ".toml", ".typed"}
 
 
 def build(

@@ -24,12 +24,15 @@ _PROGRAMS = {  # as the tests know them: release, package, program
     "redis-5.0": ("focal", "redis-server", "bin/redis-server"),
     MARIADB: ("jammy", "mariadb-server-core-10.6", "sbin/mariadbd"),
     "mysql-8.0": ("focal", "mysql-server-core-8.0", "sbin/mysqld"),
+    # For what role monitoring gives it.
+    "prometheus": ("bookworm", "prometheus", "bin/prometheus"),
+    "promtool": ("bookworm", "prometheus", "bin/promtool"),
 }
 _UBUNTU = ("focal", "jammy")
 _UBUNTU_KEYS = "ubuntu-archive-keyring"  # a package of Debian, and the file in it
 _NEEDED = re.compile(
     r"(.*/)?(lib/[^/]+/(private/)?[^/]+\.so[^/]*|bin/(redis|valkey)-(server|check-rdb)"
-    rf"|sbin/(mariadbd|mysqld)|share/(mysql|mariadb)/.*|{_UBUNTU_KEYS}\.gpg)"
+    rf"|bin/prom(etheus|tool)|sbin/(mariadbd|mysqld)|share/(mysql|mariadb)/.*|{_UBUNTU_KEYS}\.gpg)"
 )
 _SCRIPT = """\
 #!/bin/sh

@@ -21,6 +21,9 @@ _LINTERS = (
     ("yamllint", "--strict", "."),
     ("ansible-lint", "--offline", "--profile", "production"),
 )
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# By the languages that they are for; und-zsye are emoji.
+_FONTS = {"zh": "fonts-noto-cjk", "und-zsye": "fonts-noto-color-emoji"}
 _TEST_CLUSTER = "tieba-test"
 
 
@@ -40,6 +43,21 @@ def unit() -> None:
     _name_servers()
     _say("pytest")
     _tool("pytest", "-q", "--numprocesses=3", "--dist=worksteal")  # most of them wait
+
+
+def browser() -> None:
+    """Run the tests of the web page in a browser; without one say why, and fail where CI=true."""
+    environment.ensure("test")
+    try:
+        _name_browser()
+    except ControlError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        print(f"SKIPPED: the web page's tests, for want of a browser: {error}")
+        return
+    _name_servers()
+    _say("pytest tests/browser")
+    _tool("pytest", "-q", "tests/browser")
 
 
 def containers() -> None:
@@ -96,9 +114,18 @@ def bench(name: str, arguments: Sequence[str]) -> int:
     environment.ensure("test")
     if name in {"engines", "frontier"}:
         os.environ["TIEBA_TEST_REDIS"] = str(_redis_server())
-    elif name == "export":
+    elif name in {"dashboard", "export"}:
         _name_servers()
     command = [str(environment.PYTHON), "-m", f"bench.{name}", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def screenshots() -> int:
+    """Take the pictures of the web page for docs/images; returns the exit status."""
+    environment.ensure("test")
+    _name_servers()
+    _name_browser()
+    command = [str(environment.PYTHON), "-m", "tests.screenshots"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
@@ -106,6 +133,7 @@ def everything() -> None:
     """Run all tests; in a cluster of their own, so that one that `make up` made is left alone."""
     lint()
     unit()
+    browser()
     # Read when control.project is imported, hence a process of its own.
     test = [sys.executable, "-m", "control", "test", "--only", "containers"]
     status = subprocess.run(
@@ -129,6 +157,19 @@ def _name_servers() -> None:
         os.environ["TIEBA_TEST_MONGOD"] = server
     except ControlError as error:
         print(f"{error}; trying a mongod on the PATH")
+
+
+def _name_browser() -> None:
+    """Tell tests where the browser is, Debian's Chromium if need be; raises ControlError."""
+    if not any(map(shutil.which, _BROWSERS)):
+        apt_install("chromium")
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found is None:
+        raise ControlError("chromium: not found where its package was installed")
+    os.environ["TIEBA_TEST_BROWSER"] = found
+    for language, package in _FONTS.items():
+        if not run("fc-list", f":lang={language}", check=False).stdout:
+            apt_install(package)
 
 
 def _redis_server() -> Path:

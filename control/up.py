@@ -112,7 +112,7 @@ def crawl(work: Work, made_for: Settings) -> int:
             records.gather(step)
     done = subprocess.run(cluster.ssh("master", "tieba", "report", *truth), check=False)
     print(
-        "Next: make status | logs | ssh NODE=slave1 | down; make help lists more. "
+        "Next: make dashboard | status | logs | ssh NODE=slave1 | down; make help lists more. "
         f"Passwords: {shown(cluster.SECRETS)}/"
     )
     return done.returncode
