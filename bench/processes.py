@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,10 +27,23 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parent.parent
 _START_SECONDS = 30
 _PINGS = 50
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class BenchError(Exception):
     """Something the user can mend, or a measurement that is not valid: one line."""
+
+
+def end_servers_when_told() -> None:
+    """Have SIGTERM and SIGINT, which shells may have ignored, end the blocks that servers run in."""
+
+    def end(number: int, _: object) -> None:
+        for other in _ENDS:
+            signal.signal(other, signal.SIG_IGN)  # they are being ended
+        sys.exit(128 + number)
+
+    for number in _ENDS:
+        signal.signal(number, end)
 
 
 @contextlib.contextmanager
