@@ -137,6 +137,20 @@ def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(scope="session")
+def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Run MySQL 8; gives its port."""
+    folder = tmp_path_factory.mktemp("mysql")
+    command = [server_program("mysql-8.0"), "--no-defaults", f"--datadir={folder}/data"]
+    command += ["--user=root"] if os.geteuid() == 0 else []
+    subprocess.run([*command, "--initialize-insecure"], check=True, capture_output=True, timeout=120)
+    port = free_port()
+    command += [f"--port={port}", "--bind-address=127.0.0.1", "--socket=socket"]
+    command += ["--mysqlx=OFF", "--secure-file-priv="]
+    with running(command, port, folder / "log"):
+        yield port
+
+
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     from frontier.connection import connect
@@ -169,6 +183,12 @@ def mongodb_url(mongodb_server: int) -> Iterator[str]:
 def mariadb_url(mariadb_server: int) -> Iterator[str]:
     """Give the address of an empty database in MariaDB."""
     yield from empty_database(mariadb_server)
+
+
+@pytest.fixture
+def mysql_url(mysql_server: int) -> Iterator[str]:
+    """Give the address of an empty database in MySQL."""
+    yield from empty_database(mysql_server)
 
 
 def empty_database(port: int) -> Iterator[str]:

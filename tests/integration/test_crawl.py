@@ -1,5 +1,6 @@
 """Whole crawls: real worker processes of both engines, Redis, MongoDB and the stand-in site."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -10,9 +11,12 @@ from datetime import datetime
 
 import pytest
 
+from frontier import Frontier, connect
+from frontier.job import Job
 from tests.conftest import free_port, get_json, running
 from tests.integration.commands import ENGINES, crawl, tieba, wait_for
 from tests.integration.gateway import gateway
+from tieba.samples import sample_name
 
 FORUMS = [{"name": "聊天", "pages": 2, "floors_per_thread": 4}]
 FAULTS = {
@@ -60,17 +64,31 @@ def test_two_workers_fetch_everything_once(environment, quiet_site, engines):
 
     status = json.loads(tieba(environment, "status", "--json").stdout)
     assert status["crawl"]["state"] == "finished"
-    assert status["requests"] | {"done": 0, "made": 0} == {
+    assert status["requests"]["total"] == status["requests"]["done"]
+    assert status["requests"] | {"done": 0, "made": 0, "total": 0} == {
         "done": 0,
         "made": 0,
+        "total": 0,
+        "left": 0,
         "queued": 0,
         "leased": 0,
         "failed": 0,
         "delayed": 0,
         "retried": 0,
         "expired": 0,
+        "max": None,
     }
     assert status["stored"]["posts"] == found["truth"]["posts"]["true"]
+    assert status["totals"]["posts"] >= status["stored"]["posts"]
+    assert status["totals"]["bytes"] > 100_000
+    (told,) = [line for output in outputs for line in output.splitlines() if "Crawl finished: " in line]
+    (crawled,) = status["crawls"]
+    assert crawled["id"] == status["crawl"]["id"]
+    assert crawled["pages"] == status["requests"]["done"]
+    assert crawled["posts"] == status["totals"]["posts"]
+    assert f"{crawled['pages']} pages with {crawled['requests']} requests" in told
+    assert f", {crawled['posts']} posts, {status['totals']['comments']} comments, " in told
+    assert f"{status['totals']['bytes']} bytes in" in told
 
 
 @pytest.mark.parametrize("engines", [("scrapy", "scrapy"), ENGINES], ids=" and ".join)
@@ -107,8 +125,12 @@ def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, qui
         assert followed.returncode == 0
         assert followed.stdout.splitlines()[-1].startswith("finished")
 
-        status = json.loads(tieba(environment, "status", "--json").stdout)
-        assert status["slaves"][0]["processes"] == 1
+        deadline = time.monotonic() + 30  # at the end of a crawl a worker leaves for a moment
+        while True:
+            status = json.loads(tieba(environment, "status", "--json").stdout)
+            if status["slaves"][0]["processes"] == 1:
+                break
+            assert time.monotonic() < deadline
         assert [error["request"] for error in status["errors"]] == [bad_seed]
         assert "pages must be a number" in status["errors"][0]["reason"]
         assert tieba(environment, "report").returncode == 1
@@ -135,6 +157,20 @@ def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, qui
     assert json.loads(tieba(environment, "status", "--json").stdout)["slaves"][0]["processes"] == 0
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_crawl_whose_workers_died_at_its_end_is_summed_up_by_the_next(
+    environment, quiet_site, redis_url, engine
+):
+    environment |= {"TIEBA_API_URL": quiet_site}
+    assert tieba(environment, "seed", "--forum=聊天", "--pages=1").returncode == 0
+    wait_for(crawl(environment))
+    (crawled,) = json.loads(tieba(environment, "status", "--json").stdout)["crawls"]
+    subprocess.run(["redis-cli", "-u", redis_url, "del", "{tieba}:crawls"], check=True, capture_output=True)
+    outputs = [wait_for(crawl(environment, engine=engine)) for _ in range(2)]
+    assert [output.count("Crawl finished: ") for output in outputs] == [1, 0]
+    assert json.loads(tieba(environment, "status", "--json").stdout)["crawls"] == [crawled]
+
+
 def test_nothing_to_do_ends_at_once(environment, quiet_site):
     environment |= {"TIEBA_API_URL": quiet_site}
     output = wait_for(crawl(environment))
@@ -151,6 +187,7 @@ def test_scrapy_redis_on_the_same_crawl(environment, quiet_site):
     assert tieba(environment, "seed", "--forum=聊天", "--pages=1").returncode == 0
     outputs = [wait_for(worker) for worker in [crawl(environment) for _ in range(2)]]
     assert any("tieba.stock.Scheduler" in output for output in outputs)
+    assert "".join(outputs).count("Crawl finished: ") == 1
     report = tieba(environment, "report", "--json", "--truth", quiet_site)
     assert report.returncode == 0, report.stdout
     found = json.loads(report.stdout)
@@ -224,8 +261,17 @@ def test_abandoning_a_crawl_leaves_nothing_of_it_to_the_new_one(environment, qui
         wait_for(service)
 
 
+async def kept_sample(redis_url, name):
+    """Give what Redis has of the sample that a dead letter speaks of."""
+    async with connect(redis_url) as redis:
+        job = Job(Frontier(redis, "tieba"))
+        (letter,) = (await job.facts()).letters
+        assert sample_name(letter.reason) == name
+        return await job.sample(name)
+
+
 @pytest.mark.usefixtures("engine")
-def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment, tmp_path):
+def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment, tmp_path, redis_url):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "f").write_text("<html><title>Welcome</title></html>")
     port = free_port()
@@ -243,6 +289,10 @@ def test_an_answer_that_nobody_understands_is_saved_for_tieba_parse(environment,
     first, *headers = sample.read_text().partition("\n\n")[0].splitlines()
     assert first == "HTTP/1.1 200"
     assert {"content-type: application/octet-stream", "tieba-source: web"} <= set(headers)
+    kept = asyncio.run(kept_sample(redis_url, sample.name))
+    assert (kept["status"], kept["source"], kept["target"]) == (200, "web", ["forum", "聊天", 1])
+    assert kept["body"] == "<html><title>Welcome</title></html>"
+    assert kept["headers"]["content-type"] == "application/octet-stream"
     parsed = json.loads(tieba(environment, "parse", str(sample)).stdout)
     assert (parsed["outcome"], parsed["error"]) == ("unknown", "HTTP 200, page titled 'Welcome'")
 
@@ -311,5 +361,9 @@ def test_servers_and_settings_that_cannot_be_used_are_one_line(environment, vari
     worker = crawl(environment)
     output, _ = worker.communicate(timeout=30)
     assert (worker.returncode, told in output, len(output.splitlines())) == (status, True, 1), output
-    shown = tieba(environment, "status")
+    shown = tieba(environment, "status", "--json")
+    if variable == "TIEBA_MONGODB_URL":  # Redis knows all the rest
+        assert shown.returncode == 0
+        assert told in json.loads(shown.stdout)["store_problem"]
+        return
     assert (shown.returncode, told in shown.stderr, len(shown.stderr.splitlines())) == (status, True, 1)

@@ -288,6 +288,10 @@ def test_a_full_redis_refuses_new_work_and_goes_on_with_what_it_has(
         assert mine.pause("pages:x", 1, "no") == (1, True)
         assert payloads(mine.lease(1, "me")) == ["2"]
         assert mine.retry_dead() == 1
+        assert mine.hold("no room")
+        assert mine.reprioritize("pages", 0, 7) > 0
+        assert payloads(mine.lease(1, "me")) == []
+        assert mine.let_go()
         mine.run(operations.beat("me", {"pages": 1}, "", "me", 1, {"ok": 1}))
 
         # After a request without follow-ups, which makes room, others may have some.
@@ -371,6 +375,36 @@ async def test_workers_together_send_exactly_the_maximum(
     assert sum(sent) == 400
     assert blocking.stats().granted == 400
     assert blocking.redis.hget("{test}:crawl", "state") == "finished"
+
+
+def test_a_pause_goes_by_while_nobody_leases(redis_url: str) -> None:
+    with connect_blocking(redis_url) as redis:
+        shared = frontier.blocking.Frontier(redis, "test", Policy(lease_seconds=0.3))
+        shared.push(requests("1"))
+        shared.lease(0, "w", egress="x")  # from here on the frontier's clock steps by 0.1 s at most
+        shared.pause("pages:x", 1, "HTTP 429")
+        ends = []
+        for _ in range(2):
+            (pause,) = shared.stats().pauses
+            ends.append(time.monotonic() + pause.seconds)
+            time.sleep(0.5)
+        assert ends[0] == pytest.approx(ends[1], abs=0.1)
+        assert shared.stats().pauses == ()
+        assert payloads(shared.lease(1, "w", egress="x")) == ["1"]
+
+
+def test_a_pause_by_workers_of_an_older_release_counts(blocking: frontier.blocking.Frontier) -> None:
+    blocking.lease(0, "w")
+    blocking.pause("pages:x", 0.001, "HTTP 429")
+    time.sleep(0.01)
+    # Nobody leased for a while, in which the frontier's clock fell behind.
+    now = float(blocking.redis.hget("{test}:clock", "now") or 0) - 120_000
+    blocking.redis.hset("{test}:clock", "now", now)
+    blocking.redis.hset("{test}:slots", "pages:x paused_until", now + 60_000)
+    (pause,) = blocking.stats().pauses
+    assert pause.seconds == pytest.approx(60, abs=5)
+    blocking.redis.hdel("{test}:slots", "pages:x paused_until")
+    assert blocking.stats().pauses == ()
 
 
 async def test_pause_holds_for_everybody_and_ends(redis_url: str) -> None:
@@ -483,6 +517,24 @@ async def test_workers_that_died_are_forgotten_by_those_that_replace_them(
     assert set(await job.workers()) == {"slave2:1"}
 
 
+async def test_seeds_are_gathered_only_when_there_are_others(job: Job) -> None:
+    async def gathered() -> int:
+        info = await job.frontier.redis.info("commandstats")
+        return int(info.get("cmdstat_smembers", {"calls": 0})["calls"])
+
+    await job.frontier.begin()
+    for name in ("a", "b"):
+        await job.note_seed(name)
+        assert name in (await job.facts()).seeds
+    before = await gathered()
+    assert {(await job.facts()).seeds for _ in range(3)} == {("a", "b")}
+    assert await gathered() == before
+    await job.frontier.begin(abandon=True)
+    await job.note_seed("c")
+    await job.note_seed("d")
+    assert (await job.facts()).seeds == ("c", "d")
+
+
 async def test_counts_of_an_abandoned_crawl_are_dropped(job: Job) -> None:
     await job.frontier.begin()
     _, old = await beat(job)
@@ -490,6 +542,198 @@ async def test_counts_of_an_abandoned_crawl_are_dropped(job: Job) -> None:
     await beat(job, crawl_id=old, pages=5, ok=5)
     facts = await job.facts()
     assert (facts.pages, facts.outcomes) == ({}, {})
+
+
+async def test_what_a_crawl_brought_adds_up_and_its_history_is_kept(job: Job) -> None:
+    await job.frontier.begin()
+    _, crawl_id = await beat(job)
+    redis = job.frontier.redis
+    assert len((await job.facts()).history) == 1
+    assert "stored_at" not in (await job.facts()).crawl
+
+    async def bring(posts: int) -> None:
+        await job.beat(
+            "slave1:1",
+            {"host": "slave1"},
+            crawl_id=crawl_id,
+            counted_as="slave1",
+            outcomes={},
+            pages=posts and 1,
+            totals={"posts": posts, "bytes": 10**12},
+            has_stored=posts > 0,
+            followed="posts",
+        )
+
+    await bring(0)
+    await bring(7)
+    facts = await job.facts()
+    assert facts.totals == {"posts": 7, "bytes": 2 * 10**12}
+    assert float(facts.crawl["stored_at"]) == pytest.approx(facts.now, abs=1)
+    assert len(facts.history) == 1  # one in ten seconds
+    old = [f"[{facts.now - seconds:.3f},0,0,0]" for seconds in range(4_000, 400, -10)]
+    await redis.delete("{test}:history")
+    await redis.rpush("{test}:history", *old)
+    await bring(5)
+    history = (await job.facts()).history
+    assert len(history) == 360
+    at, *counts = history[-1]
+    assert at == pytest.approx(facts.now, abs=1)
+    assert counts == [2, 12, 0]
+
+    await job.frontier.begin(abandon=True)
+    facts = await job.facts()
+    assert (facts.totals, facts.history, "stored_at" in facts.crawl) == ({}, (), False)
+    await bring(5)  # of the crawl before
+    facts = await job.facts()
+    assert (facts.totals, facts.history[-1][1:]) == ({}, [0, 0, 0])
+
+
+async def test_a_crawl_that_is_held_gives_nothing_until_it_is_let_go(any_frontier: Frontier) -> None:
+    job = Job(any_frontier)
+    assert not await any_frontier.hold("none runs")
+    await any_frontier.begin()
+    await any_frontier.push(requests("/", "/a"))
+    (root,) = (await any_frontier.lease(1, "me")).leases
+    assert await any_frontier.hold("first")
+    paused_at = (await job.facts()).crawl["paused_at"]
+    assert await any_frontier.hold("维护")
+    crawl = (await job.facts()).crawl
+    assert (crawl["paused_reason"], crawl["paused_at"]) == ("维护", paused_at)
+    leased = await any_frontier.lease(5, "me")
+    assert (leased.leases, leased.wait, leased.state) == ((), 1.0, "running")
+    assert await any_frontier.complete("me", [(root.id, requests("/b"))]) == {root.id}
+    assert await any_frontier.let_go()
+    assert not await any_frontier.let_go()
+    assert payloads(await any_frontier.lease(5, "me")) == ["/a", "/b"]
+    crawl = (await job.facts()).crawl
+    assert "paused_at" not in crawl
+    assert float(crawl["resumed_at"]) >= float(paused_at)
+
+    assert await any_frontier.hold("again")
+    await any_frontier.begin(abandon=True)
+    assert "paused_at" not in (await job.facts()).crawl
+
+
+async def test_a_crawl_that_ends_is_not_held_any_more(any_frontier: Frontier) -> None:
+    await any_frontier.begin()
+    await any_frontier.hold("for ever")
+    (_, crawl_id) = await beat(Job(any_frontier))
+    await asyncio.sleep(1.05)  # it is not young any more
+    assert await any_frontier.finish(crawl_id)
+    assert not await any_frontier.finish(crawl_id)
+    assert "paused_at" not in (await Job(any_frontier).facts()).crawl
+
+
+async def test_workers_wait_while_a_crawl_is_held(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        mine = Frontier(redis, "test", QUICK)
+        await mine.begin()
+        await mine.push(requests(*map(str, range(5))))
+        await mine.hold("wait")
+        worker = Worker(
+            mine, room=lambda ready: 5 - ready, on_change=lambda: None, may_finish=asyncio.Event().wait
+        )
+        worker.start()
+        await asyncio.sleep(0.5)
+        assert worker.take() is None
+        await mine.let_go()
+        await asyncio.sleep(0.5)
+        assert worker.take() is not None
+        await worker.close(5)
+
+
+async def test_views_of_the_queue_are_pages(any_frontier: Frontier) -> None:
+    before = time.time()
+    await any_frontier.begin()
+    await any_frontier.push(requests(*map(str, range(700)), priority=3))
+    leases = (await any_frontier.lease(650, "host/1")).leases
+    assert [lease.payload for lease in await any_frontier.queue("pages", 3, 10, 2)] == ["660", "661"]
+    assert await any_frontier.queue("pages", 3, 50) == ()
+    assert await any_frontier.queue("pages", 4) == ()
+
+    held = {}
+    cursor, found = await any_frontier.leases("0", 100)
+    assert 0 < len(found) < 650
+    held |= {one.id: one for one in found}
+    while cursor != "0":
+        cursor, found = await any_frontier.leases(cursor, 100)
+        held |= {one.id: one for one in found}
+    assert held.keys() == {lease.id for lease in leases}
+    for one in held.values():
+        assert (one.owner, one.endpoint, one.priority, one.attempts) == ("host/1", "pages", 3, 0)
+        assert one.since == pytest.approx((before + time.time()) / 2, abs=5)
+        assert 0 < one.seconds_left <= QUICK.lease_seconds
+
+    for lease in leases[:3]:
+        assert await any_frontier.fail("host/1", lease.id, "no", 60.0) == "delayed"
+    first, second = await any_frontier.delayed(0, 2)
+    assert (first.payload, first.attempts, second.payload) == ("0", 1, "1")
+    assert 0 < first.due <= second.due <= 60
+    assert len(await any_frontier.delayed(2)) == 1
+
+    for lease in leases[3:8]:
+        await any_frontier.fail("host/1", lease.id, "no", is_final=True)
+    page = await any_frontier.dead_page(count=2)
+    assert [letter.payload for letter in page] == ["7", "6"]
+    page = await any_frontier.dead_page(page[-1].id, 2)
+    assert [letter.payload for letter in page] == ["5", "4"]
+    assert await any_frontier.letter(page[0].id) == page[0]
+    assert await any_frontier.letter("999999") is None
+    assert await any_frontier.letter("+inf") is None
+    with pytest.raises(ValueError, match="is a number"):
+        await any_frontier.dead_page("x")
+    assert await any_frontier.retry([page[0].id, "999999"]) == 1
+    assert await any_frontier.known(fingerprint("5"), fingerprint("x")) == {fingerprint("5")}
+
+
+async def test_other_priorities_keep_the_order(any_frontier: Frontier) -> None:
+    await any_frontier.push(requests("a", "b", "c", priority=1) + requests("x", priority=9))
+    assert await any_frontier.reprioritize("pages", 1, 9, 2) == 2
+    assert [q.count for q in (await any_frontier.stats()).queues] == [3, 1]
+    assert await any_frontier.reprioritize("pages", 1, 9) == 1
+    assert await any_frontier.reprioritize("pages", 1, 9) == 0
+    assert [q.priority for q in (await any_frontier.stats()).queues] == [9]
+    assert payloads(await any_frontier.lease(9, "me")) == ["x", "a", "b", "c"]
+    for old, new in ((1, 1), (1, 10**12)):
+        with pytest.raises(ValueError, match="priority"):
+            await any_frontier.reprioritize("pages", old, new)
+
+
+async def test_of_a_queue_with_strangers_alone_nothing_is_left(any_frontier: Frontier) -> None:
+    await any_frontier.push(requests("a"))
+    await any_frontier.redis.rpush("{test}:queue:pages:0", "a stranger's")
+    (lease,) = (await any_frontier.lease(1, "me")).leases
+    assert await any_frontier.reprioritize("pages", 0, 9) == 1
+    assert [letter.payload for letter in await any_frontier.dead_page()] == ["a stranger's"]
+    assert await any_frontier.complete("me", [(lease.id, [])]) == {lease.id}
+    assert await any_frontier.is_finished()
+
+
+async def test_samples_and_crawls_are_kept_up_to_a_number(job: Job) -> None:
+    for number in range(60):
+        await job.keep_sample(f"{number:03}.http", {"body": f"<错误 {number}>"})
+        ended = {"id": f"crawl {number}", "finished_at": 1000.0 - number, "pages": number}
+        assert await job.note_crawl(ended)
+    redis = job.frontier.redis
+    assert sorted(await redis.hkeys("{test}:samples")) == [f"{number:03}.http" for number in range(10, 60)]
+    assert await job.sample("059.http") == {"body": "<错误 59>"}
+    assert await job.sample("000.http") is None
+    again = {"id": "crawl 3", "finished_at": 2000.0, "pages": 1}  # it had been opened again
+    assert await job.note_crawl(again)
+    assert not await job.note_crawl(again)
+    crawls = (await job.facts()).crawls
+    assert [crawl["id"] for crawl in crawls] == ["crawl 3", *(f"crawl {n}" for n in range(20) if n != 3)]
+    await job.frontier.drop_job()
+    assert await redis.keys("*") == []
+
+
+async def test_machines_without_workers_tell_of_their_disks(job: Job) -> None:
+    await job.tell_machine("master", 5_000, "/var/lib/tieba")
+    (machine,) = (await job.facts()).machines.items()
+    assert machine[0] == "master"
+    assert machine[1] == {"at": pytest.approx(time.time(), abs=5), "disk_free_mb": 5000} | {
+        "disk_path": "/var/lib/tieba"
+    }
 
 
 async def test_garbage_among_the_workers_does_no_harm(job: Job) -> None:
@@ -503,6 +747,44 @@ async def test_a_seed_is_there_once(job: Job) -> None:
         await job.push_seed(seed)
     assert await job.frontier.redis.lrange("test:start_urls", 0, -1) == ["b", "a"]
     assert await job.waiting_seeds() == 2
+
+
+JUNK = (
+    "no letter",
+    "[1]",
+    "[" * 100_000,
+    '{"id": "1"}',
+    '{"endpoint":null,"priority":0,"attempts":0,"payload":"x","reason":"x","at":0}',
+    '{"endpoint":"pages","priority":0,"attempts":0,"payload":"x","reason":"x","at":1e999}',
+)
+
+
+async def test_what_others_put_among_the_dead_letters_is_shown_and_left_there(
+    any_frontier: Frontier,
+) -> None:
+    await any_frontier.begin()
+    await any_frontier.run(operations.bury("pages", "/a", "no"))
+    await any_frontier.redis.zadd(
+        f"{any_frontier.prefix}dead", {text: 1 + number / 2 for number, text in enumerate(JUNK[:-1])}
+    )
+    await any_frontier.redis.zadd(f"{any_frontier.prefix}dead", {JUNK[-1]: float("inf")})
+    assert [letter.id async for letter in any_frontier.dead()][-3:] == ["2.5", "3", "inf"]
+    found = {letter.payload: letter async for letter in any_frontier.dead()}
+    assert set(found) == {"/a", *JUNK}
+    assert {found[text].reason for text in JUNK} == {operations.UNREADABLE}
+    page = await any_frontier.dead_page(count=3)
+    assert [letter.id for letter in page] == ["inf", "3", "2.5"]
+    assert [letter.id for letter in await any_frontier.dead_page("2.5", 2)] == ["2", "1.5"]
+    assert await any_frontier.letter("2.5") == page[2]
+    assert await any_frontier.retry_dead() == 1
+    assert payloads(await any_frontier.lease(10, "me")) == ["/a"]
+    assert (await any_frontier.stats()).dead == len(JUNK)
+
+
+def test_the_blocking_client_shows_them_too(blocking: frontier.blocking.Frontier) -> None:
+    blocking.redis.zadd("{test}:dead", {text: number for number, text in enumerate(JUNK)})
+    assert [letter.payload for letter in blocking.dead()] == list(JUNK)
+    assert blocking.retry_dead() == 0
 
 
 async def test_what_cannot_be_queued_is_a_dead_letter(job: Job) -> None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from frontier import Stats
+    from frontier import Delayed, Stats
+    from frontier import Held as Leased
     from frontier.operations import Operation
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ LEASE_MS, MAX_ATTEMPTS = 30_000, 3
 RETRY_MS, LONGEST_RETRY_MS = 1_000, 3_000
 OVERDUE_MS = 1_000
 YOUNG_MS = 1_000
+HELD_MS = 1_000
 HOUR_MS = 3_600_000
 ROUNDING_MS = 2
 
@@ -143,6 +145,7 @@ def payload(text: str, endpoint: str, priority: int) -> str:
 @dataclass
 class Slot:
     paused_until: float = 0.0
+    paused_until_real: float = 0.0
     strikes: int = 0
     reason: str = ""
 
@@ -169,6 +172,8 @@ class Model:
     expired: int = 0
     granted: int = 0
     max_requests: int | None = None
+    granted_of: Counter[str] = field(default_factory=Counter)  # by slot
+    is_held: bool = False
     crawl: tuple[str, str] = ("none", "")
     begun_at: int = 0
     slots: defaultdict[tuple[str, str], Slot] = field(default_factory=lambda: defaultdict(Slot))
@@ -182,6 +187,10 @@ class Model:
         self.now = self.clock()
         self.moved_at = self.real
         self.longest_step = LEASE_MS / 3
+
+    def paused_ms(self, slot: Slot) -> float:
+        left = min(slot.paused_until - self.clock(), slot.paused_until_real - self.real)
+        return max(0.0, left)
 
     def enqueue(self, entry: Entry, *, first: bool = False) -> None:
         queue = self.queues[entry.endpoint, entry.priority]
@@ -436,7 +445,8 @@ class FrontierMachine(RuleBasedStateMachine):
     def lease(self, owner: str, count: int, egress: str) -> None:
         model = self.model
         model.tick()
-        model.queue_due()
+        if not model.is_held:
+            model.queue_due()
         before = {endpoint: model.waiting(endpoint) for endpoint in model.index}
         ranks = {endpoint: self.rank(endpoint) for endpoint in before}
         known_letters = len(model.dead)
@@ -460,7 +470,7 @@ class FrontierMachine(RuleBasedStateMachine):
             assert [letter.payload for letter in buried] == [text for entry, _, text in entries if not entry]
             slot = model.slots[endpoint, egress]
             for lease in given:
-                assert slot.paused_until <= model.now, "leased from a paused slot"
+                assert not model.paused_ms(slot), "leased from a paused slot"
                 assert lease.strikes == slot.strikes
                 assert 0 <= lease.wait * 1000 <= self.horizon
                 if bucket := self.buckets.get((endpoint, egress)):
@@ -479,8 +489,13 @@ class FrontierMachine(RuleBasedStateMachine):
         assert len(leased.leases) <= left
         assert len(leased.leases) + len(letters) == sum(popped.values())
         model.granted += len(leased.leases)
-        self.check_rotation(count, egress, popped, ranks)
-        if leased.wait != 0 or sum(popped.values()) < count:
+        model.granted_of.update(f"{lease.endpoint}:{egress}" for lease in leased.leases)
+        if model.is_held:
+            assert not any(popped.values()), "leased while the crawl is held"
+            assert leased.wait == (HELD_MS / 1000 if model.left(1) else None)
+        else:
+            self.check_rotation(count, egress, popped, ranks)
+        if not model.is_held and (leased.wait != 0 or sum(popped.values()) < count):
             self.check_wait(leased.wait, egress)
         assert (leased.state, leased.crawl_id, leased.is_finished) == (*model.crawl, model.is_finished())
 
@@ -493,8 +508,8 @@ class FrontierMachine(RuleBasedStateMachine):
     def may_give_at(self, endpoint: str, egress: str) -> float:
         """Tell from when on an endpoint gives its next entry."""
         slot = self.model.slots[endpoint, egress]
-        if slot.paused_until > self.model.now:
-            return slot.paused_until
+        if paused_ms := self.model.paused_ms(slot):
+            return self.model.now + paused_ms
         bucket = self.buckets.get((endpoint, egress))
         return bucket.next_at() - self.horizon if bucket else 0
 
@@ -602,24 +617,26 @@ class FrontierMachine(RuleBasedStateMachine):
 
     def pause(self, slot: tuple[str, str], first: int, least: int) -> None:
         state, now, longest = self.model.slots[slot], self.model.clock(), 2 * first
-        is_paused = state.paused_until > now
-        has_effect = not is_paused or now + least > state.paused_until
+        left = self.model.paused_ms(state)
+        is_paused = left > 0
+        has_effect = not is_paused or least > left
         if has_effect:
             state.strikes += not is_paused
             wait = 0 if is_paused else min(first * 2 ** (state.strikes - 1), longest)
-            state.paused_until = now + max(wait, least)
+            left = max(wait, least)
+            state.paused_until, state.paused_until_real = now + left, self.model.real + left
             state.reason = f"HTTP 429 {least}"
         seconds, began = self.frontier.pause(
             ":".join(slot), first / 1000, f"HTTP 429 {least}", longest=longest / 1000, least=least / 1000
         )
-        assert seconds == pytest.approx((state.paused_until - now) / 1000, abs=0.001)
+        assert seconds == pytest.approx(left / 1000, abs=0.001)
         assert began == has_effect
 
     def resume(self, slot: tuple[str, str], at_once: bool) -> None:
         state = self.model.slots[slot]
         if at_once:
             assert self.frontier.resume(":".join(slot)) == (state != Slot())
-            state.paused_until, state.reason = 0.0, ""
+            state.paused_until, state.paused_until_real, state.reason = 0.0, 0.0, ""
         else:
             self.frontier.succeeded(":".join(slot))
         state.strikes = 0
@@ -659,6 +676,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert self.frontier.finish(crawl_id if is_own else "another") == finishes
         if finishes:
             self.model.crawl = "finished", crawl_id
+            self.model.is_held = False
 
     @rule(more=st.sampled_from([None, None, None, -1, 1, 2, 5]))
     def limit(self, more: int | None) -> None:
@@ -667,6 +685,37 @@ class FrontierMachine(RuleBasedStateMachine):
         self.model.max_requests = max_requests
         self.model.reopen(not self.model.is_finished())
         self.frontier.set_max_requests(max_requests)
+
+    @rule(holds=st.sampled_from([True, False, False, False]))
+    def hold(self, holds: bool) -> None:
+        """Somebody holds the crawl, or lets it go."""
+        model = self.model
+        if holds:
+            assert self.frontier.hold("later") == (model.crawl[0] == "running")
+            model.is_held = model.is_held or model.crawl[0] == "running"
+        else:
+            assert self.frontier.let_go() == model.is_held
+            model.is_held = False
+
+    @rule(endpoint=endpoints, old=priorities, new=priorities, count=st.sampled_from([1, 2, 100]))
+    def reprioritize(self, endpoint: str, old: int, new: int, count: int) -> None:
+        """Somebody has some requests of a queue fetched earlier or later."""
+        if old == new:
+            return
+        model = self.model
+        queue = model.queues[endpoint, old]
+        taken = queue[:count]
+        del queue[: len(taken)]
+        for text in taken:
+            if entry := Entry.parse(text, endpoint, old):
+                model.enqueue(entry._replace(priority=new))
+            else:
+                model.bury(Entry(endpoint, old, 0, text), "not an entry of this queue")
+        if not queue and endpoint in model.index:
+            model.index[endpoint].discard(old)
+            if not model.index[endpoint]:
+                del model.index[endpoint], model.served_at[endpoint]
+        assert self.frontier.reprioritize(endpoint, old, new, count) == len(taken)
 
     def empty(self) -> None:
         model = self.model
@@ -691,6 +740,7 @@ class FrontierMachine(RuleBasedStateMachine):
         if turn.is_granted:
             assert may_give_at < model.now + ROUNDING_MS
             bucket.spend(model.now + turn.wait * 1000)
+            model.granted_of[":".join(slot)] += 1
         else:
             assert turn.wait * 1000 == pytest.approx(may_give_at - model.now, abs=ROUNDING_MS)
 
@@ -721,13 +771,21 @@ class FrontierMachine(RuleBasedStateMachine):
         pipeline.hgetall(f"{JOB}leases")
         pipeline.zrange(f"{JOB}deadlines", 0, -1, withscores=True)
         pipeline.zrange(f"{JOB}delayed", 0, -1, withscores=True)
-        pipeline.zrange(f"{JOB}dead", 0, -1)
-        asked = [operations.is_finished(), operations.stats(), operations.peek(2)]
+        pipeline.zrange(f"{JOB}dead", 0, -1, withscores=True)
+        asked = [
+            operations.is_finished(),
+            operations.stats(),
+            operations.peek(2),
+            operations.leases("0", 1_000),
+            operations.delayed(0, 1_000),
+        ]
         for operation in asked:
             self.frontier.send(pipeline, operation)
-        *lists, served_at, leases, deadlines, delayed, dead, finished, stats, shown = pipeline.execute()
+        found = pipeline.execute()
+        *lists, served_at, leases, deadlines, delayed, dead = found[: -len(asked)]
+        finished, stats, shown, held, waiting = found[-len(asked) :]
         queues = dict(zip(names, lists, strict=False))
-        letters = [(Entry(*lease_fields(letter)), letter.reason) for letter in map(operations.letter, dead)]
+        letters = [(Entry(*lease_fields(letter)), letter.reason) for letter in operations.letters(dead)]
 
         found = Counter(model.done)
         for (endpoint, priority), queue in queues.items():
@@ -748,6 +806,7 @@ class FrontierMachine(RuleBasedStateMachine):
         assert asked[0].read(finished) == model.is_finished()
         self.check_stats(asked[1].read(stats))
         self.check_peek([lease.payload for lease in asked[2].read(shown)])
+        self.check_views(asked[3].read(held)[1], asked[4].read(waiting))
 
     def check_stats(self, stats: Stats) -> None:
         model = self.model
@@ -764,13 +823,29 @@ class FrontierMachine(RuleBasedStateMachine):
         assert stats.owners == Counter(owner for owner, _ in model.leases)
         assert (stats.seen, stats.retried, stats.expired) == (len(model.seen), model.retried, model.expired)
         assert (stats.granted, stats.max_requests) == (model.granted, model.max_requests)
-        paused = {":".join(k): s for k, s in model.slots.items() if s.paused_until > model.clock()}
+        assert {slot.slot: slot.granted for slot in stats.slots if slot.granted} == dict(+model.granted_of)
+        strikes = {":".join(key): slot.strikes for key, slot in model.slots.items() if slot.strikes}
+        assert {slot.slot: slot.strikes for slot in stats.slots if slot.strikes} == strikes
+        paused = {":".join(k): s for k, s in model.slots.items() if model.paused_ms(s)}
         assert {pause.slot: pause.reason for pause in stats.pauses} == {
             k: s.reason for k, s in paused.items()
         }
         for pause in stats.pauses:
-            left = paused[pause.slot].paused_until - model.clock()
+            left = model.paused_ms(paused[pause.slot])
             assert pause.seconds * 1000 == pytest.approx(left, abs=ROUNDING_MS)
+
+    def check_views(self, leases: Sequence[Leased], delayed: Sequence[Delayed]) -> None:
+        model, now = self.model, self.model.clock()
+        assert {(held.owner, held.id): Entry(*lease_fields(held)) for held in leases} == {
+            key: held.entry for key, held in model.leases.items()
+        }
+        for held in leases:
+            left = model.leases[held.owner, held.id].deadline - now
+            assert held.seconds_left * 1000 == pytest.approx(left, abs=ROUNDING_MS)
+        waiting = sorted(model.delayed, key=lambda item: (item[0], f"{item[1]} {item[2]}"))
+        assert [Entry(*lease_fields(item)) for item in delayed] == [entry for _, _, entry in waiting]
+        for item, (due, _, _) in zip(delayed, waiting, strict=True):
+            assert item.due * 1000 == pytest.approx(max(0, due - now), abs=ROUNDING_MS)
 
     def check_peek(self, shown: list[str]) -> None:
         expected = [

@@ -53,8 +53,8 @@ def faults(told):
     return {check["name"]: check["text"] for check in told["checks"] if check["state"] == "FAULT"}
 
 
-def beat(server, host, age=0.0):
-    state = {"at": time.time() - age, "host": host, "rate": 0, "leased": 0, "version": "1"}
+def beat(server, host, age=0.0, **more):
+    state = {"at": time.time() - age, "host": host, "rate": 0, "leased": 0, "version": "1", **more}
     server.hset("{tieba}:workers", f"{host}:{age}", json.dumps(state))
 
 
@@ -129,6 +129,24 @@ def test_pauses_are_a_note(health, server, redis_url):
     (note,) = [check["text"] for check in told["checks"] if check["name"] == "pauses"]
     assert note.startswith("posts:home pauses for ")
     assert note.endswith("s: verification")
+
+
+def test_an_address_that_the_site_blocks_is_a_note(health, server, redis_url):
+    frontier = Frontier(connect_blocking(redis_url), "tieba")
+    frontier.begin()
+    frontier.push([Request("posts", "x")])
+    assert frontier.lease(1, "me", egress="home").leases
+    for _ in range(3):
+        frontier.pause("posts:home", 0.001, "verification")
+        time.sleep(0.01)
+    frontier.hold("")
+    beat(server, HERE, egress="home")
+    status, told = health()
+    assert status == 0
+    (held,) = [check["text"] for check in told["checks"] if check["name"] == "held"]
+    assert held.endswith(": tieba queue go-on")
+    (note,) = [check["text"] for check in told["checks"] if check["name"] == "alarm"]
+    assert note == "posts:home was paused 3 times without a success between them"
 
 
 def test_a_clock_that_is_wrong_is_a_fault(health, server, monkeypatch):

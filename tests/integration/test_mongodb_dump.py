@@ -9,8 +9,8 @@ import bson
 import pytest
 from pymongo import MongoClient
 
-from tieba.storage.mongodb import INDEXES
 from tieba.storage.mongodb_dump import load_all, save
+from tieba.storage.mongodb_indexes import INDEXES
 
 THREADS = [{"_id": number, "title": "题" * 3_000, "forum_id": 1} for number in range(2_500)]
 CRAWLS = [{"_id": "a", "finished_at": None}]

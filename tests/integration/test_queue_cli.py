@@ -26,6 +26,7 @@ from tieba.cli import main
 from tieba.codec import LEASE, Codec
 from tieba.config import Config
 from tieba.errors import Unusable
+from tieba.finding import find
 from tieba.migration import Migration
 from tieba.pages import CommentPage, Fetch, ForumPage, Scope, ThreadPage
 from tieba.requests import make_request, target_of
@@ -186,6 +187,89 @@ def test_retry_queues_the_letters_that_fit(queue, shared, options, count):
     assert (shared.stats().queued, shared.stats().dead) == (count, 4 - count)
 
 
+def test_a_crawl_is_held_and_goes_on(queue, shared):
+    assert "no crawl is running" in queue("hold").stderr
+    assert "scheduler is scrapy_redis" in queue("hold", TIEBA_SCHEDULER="scrapy_redis").stderr
+    fill(shared)
+    assert queue("hold", "--reason", "维护 maintenance").returncode == 0
+    assert shared.lease(5, "slave2:1").leases == ()
+    assert "The crawl goes on" in queue("go-on").stdout
+    assert len(shared.lease(5, "slave2:1").leases) == 4
+    assert "was not held" in queue("go-on").stdout
+
+
+def test_requests_get_another_priority(queue, shared):
+    shared.begin()
+    shared.push([frontier.Request("posts", f"old {number}", 10) for number in range(2_500)])
+    shared.push([frontier.Request("posts", "first", 40)])
+    told = queue("reprioritize", "posts", "10", "40").stdout
+    assert told == "2500 requests of posts have priority 40 now\n"
+    assert [(one.priority, one.count) for one in shared.stats().queues] == [(40, 2_501)]
+    payloads = [lease.payload for lease in shared.lease(1_000, "me").leases]
+    assert payloads == ["first", *(f"old {number}" for number in range(999))]
+    assert queue("reprioritize", "posts", "10", "-5").stdout.startswith("0 requests")
+
+
+def test_find_tells_where_the_requests_for_something_are(queue, shared):
+    fill(shared)
+    shared.push([codec_of(Tieba).pack(request(ThreadPage(77771)))])
+    run = queue("find", "--thread", "7777", "--json")
+    assert run.returncode == 0
+    found = json.loads(run.stdout)
+    assert (found["target"], found["seen"]) == (["thread", 7777, 1], True)
+    assert found["looked_at"] == found["of"] == 7
+    assert [entry["request"] for entry in found["dead"]] == [["comments", 7777, 70, 1]]
+    assert found["dead"][0]["reason"] == "HTTP 500: 错误"
+    assert [(entry["request"], entry["position"]) for entry in found["queued"]] == [
+        (["thread", 7777, 1], 0),
+        (["thread", 7777, 2], 1),
+    ]
+    found = json.loads(queue("find", "--forum", "聊天", "--json").stdout)
+    assert [(entry["request"], entry["owner"]) for entry in found["leased"]] == [
+        (["forum", "聊天", 1], "slave1:1")
+    ]
+    assert found["leased"][0]["since"] == pytest.approx(time.time(), abs=30)
+    told = queue("find", "--url", "https://tieba.baidu.com/f?kw=聊天").stdout
+    assert "forum '聊天' page 1 was" in told
+    assert "by slave1:1" in told
+    told = queue("find", "--url", "http://example.com/?b=1&a=2").stdout
+    assert "was seen" in told
+    assert "queued" in told
+    run = queue("find", "--thread", "5")
+    assert (run.returncode, run.stdout) == (1, "thread 5 page 1 was never seen\n")
+
+
+def test_find_looks_through_a_large_queue(queue, shared):
+    shared.push([frontier.Request("posts", f'{{"target":["thread",{n},1]}}', 10) for n in range(32_000)])
+    shared.push([frontier.Request("threads", f'{{"target":["thread",{n},2]}}', 10) for n in range(40_000)])
+    found = json.loads(queue("find", "--thread", "31999", "--json").stdout)
+    places = [(entry["endpoint"], entry["position"]) for entry in found["queued"]]
+    assert places == [("posts", 31_999), ("threads", 31_999)]
+    assert found["looked_at"] == found["of"] == 72_000
+    told = queue("find", "--thread", "999999").stdout
+    assert told == "thread 999999 page 1 was never seen\n"
+
+
+async def test_a_search_misses_nothing_while_workers_lease(redis_url):
+    async with contextlib.aclosing(frontier.connect(redis_url)) as redis:
+        shared = AsyncFrontier(redis, "tieba")
+        await shared.begin()
+        await shared.push(
+            [frontier.Request("posts", f'{{"target":["thread",{n},1]}}', 10) for n in range(40_000)]
+        )
+        for wanted in (10_100, 29_990, 39_999):
+            target, after, found = ThreadPage(wanted), None, []
+            for _ in range(10):
+                piece = await find(Job(shared), target, after)
+                found += [entry["request"] for entry in piece["queued"]]
+                after = piece["next"]
+                if after is None:
+                    break
+                await shared.lease(200, f"worker {wanted}")  # so that the rest moves forward
+            assert after is None
+            assert found == [["thread", wanted, 1]]
+
+
 def test_forget_lets_pages_be_queued_again(queue, shared):
     fill(shared)
     codec = codec_of(Tieba)
@@ -256,6 +340,11 @@ def on_terminal(command, answer, environment):
         (["retry", "--all", "--id", "1"], "say which"),
         (["retry", "--thread", "x"], "--thread must be the number of a thread"),
         (["forget"], "one of the arguments --forum --thread --url is required"),
+        (["find"], "one of the arguments --forum --thread --url is required"),
+        (["find", "--url", "example"], "--url must be an address like https://example.com/1, not 'example'"),
+        (["reprioritize", "posts", "high", "1"], "argument OLD: invalid int value: 'high'"),
+        (["reprioritize", "posts", "1", "1"], "the new priority is the old one, 1"),
+        (["reprioritize", "posts", "1", "9999999999"], "a priority is between"),
         (["forget", "--thread", "7777", "--page", "0"], "--page must be a number from 1 on, not '0'"),
         (["forget", "--forum", "x", "--post", "70"], "--post 70 needs --thread"),
         (["forget", "--url", "http://x/", "--page", "2"], "--page 2 needs --forum or --thread"),
@@ -274,7 +363,7 @@ def test_mistakes_are_one_line_with_status_2(queue, arguments, told):
 
 COMMANDS = (
     ["peek"], ["peek", "--dead"], ["stats"], ["retry", "--all"], ["forget", "--thread", "1"], ["drop"],
-    ["migrate"],
+    ["migrate"], ["find", "--thread", "1"], ["hold"], ["go-on"], ["reprioritize", "posts", "1", "2"],
 )  # fmt: skip
 
 
@@ -297,7 +386,7 @@ def test_stats_and_migrate_work_on_every_kind_of_redis(queue, any_redis_url):
 
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_what_redis_says_is_one_line_with_status_1(queue, server, redis_server, arguments):
-    for name in ("endpoints", "dead", "seen", "leases"):
+    for name in ("endpoints", "dead", "seen", "leases", "crawl"):
         server.set(f"{{tieba}}:{name}", "x")
     server.zadd("tieba:requests", {"x": 1})
     for told, url in {
@@ -312,7 +401,22 @@ def test_what_redis_says_is_one_line_with_status_1(queue, server, redis_server, 
         assert "secret" not in run.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["peek"], ["stats"], ["retry"], ["forget"], ["drop"], ["migrate"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["peek"],
+        ["stats"],
+        ["find"],
+        ["hold"],
+        ["go-on"],
+        ["reprioritize"],
+        ["retry"],
+        ["forget"],
+        ["drop"],
+        ["migrate"],
+    ],
+)
 def test_help_has_an_example(queue, command):
     run = queue(*command, "--help")
     assert run.returncode == 0

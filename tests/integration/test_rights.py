@@ -2,11 +2,12 @@
 
 import contextlib
 import hashlib
+import itertools
 
 import jinja2
 import pytest
 import yaml
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from frontier import Frontier, Request, connect
 from frontier.job import Job
@@ -23,6 +24,9 @@ def start(request, start_redis, tmp_path):
     def start(scheduler="frontier"):
         environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
         environment.filters["hash"] = lambda text, name: hashlib.new(name, text.encode()).hexdigest()
+        environment.filters["combine"] = lambda one, other: {**one, **other}
+        environment.filters["bool"] = bool
+        environment.filters["product"] = itertools.product
         template = (ROLE / "templates/etc/redis/users.acl.j2").read_text(encoding="utf-8")
         users = environment.from_string(template).render(
             yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8")),
@@ -30,6 +34,7 @@ def start(request, start_redis, tmp_path):
             redis_crawler_prefix="work",
             redis_admin_password="a",
             redis_crawler_password="c",
+            redis_dashboard_password="d",
             crawler_scheduler=scheduler,
         )
         file = tmp_path / "users.acl"
@@ -81,6 +86,62 @@ async def test_the_frontier_needs_no_more_rights_than_it_has(start):
         assert refused == []
 
 
+async def test_the_dashboard_needs_the_rights_that_it_has(start):
+    crawler, admin = start()
+    variables = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
+    allowed = variables["__redis_dashboard_commands"]
+    port = admin.connection_pool.connection_kwargs["port"]
+    async with (
+        contextlib.aclosing(crawler),
+        contextlib.aclosing(connect(f"redis://dashboard:d@127.0.0.1:{port}")) as redis,
+    ):
+        workers = Frontier(crawler, "work")
+        await workers.begin()
+        await workers.push([Request("pages", str(number), fingerprint=number) for number in range(9)])
+        leases = (await workers.lease(4, "me")).leases
+        await workers.pause("pages:default", 60, "busy")
+        assert await workers.fail("me", leases[0].id, "again") == "delayed"
+        for lease in leases[1:3]:
+            assert await workers.fail("me", lease.id, "never", is_final=True) == "dead"
+        await crawler.rpush("{work}:queue:pages:0", "a stranger's")
+        await Job(workers).keep_sample("1.http", {"status": 200})
+        await Job(workers).note_crawl({"id": "before", "finished_at": 1.0})
+        admin.config_resetstat()
+
+        frontier = Frontier(redis, "work")
+        job = Job(frontier)
+        await redis.ping()
+        await job.tell_machine("master", 5_000, "/var/lib/tieba")
+        facts = await job.facts()
+        assert (facts.requests.leased, len(facts.letters), len(facts.crawls)) == (1, 2, 1)
+        assert facts.machines["master"]["disk_free_mb"] == 5_000
+        assert (await redis.info())["maxmemory"] >= 0
+        assert len(await frontier.queue("pages", 0)) == 6
+        assert len((await frontier.leases())[1]) == 1
+        assert len(await frontier.delayed()) == 1
+        (newest, oldest) = await frontier.dead_page()
+        assert await frontier.letter(oldest.id) == oldest
+        assert await job.sample("1.http") == {"status": 200}
+        assert await frontier.known(0, 99) == {0}
+        assert await frontier.hold("later")
+        assert await frontier.let_go()
+        assert await frontier.retry([newest.id]) == 1
+        assert await frontier.retry_dead() == 1
+        assert await frontier.reprioritize("pages", 0, 3) == 8
+        called = {name.partition("|")[0].removeprefix("cmdstat_") for name in admin.info("commandstats")}
+        by_itself = {"hello", "client", "acl", "config", "auth"}
+        assert called - by_itself == set(allowed) - {"select"}  # this is the first database
+        for script in (
+            "flushall",
+            "config get maxmemory",
+            "keys *",
+            "set work:requests x",
+            "del {work}:crawl",
+        ):
+            with pytest.raises(NoPermissionError):
+                await redis.execute_command(*script.split())
+
+
 @pytest.mark.parametrize(("scheduler", "is_allowed"), [("frontier", False), ("scrapy_redis", True)])
 async def test_the_keys_of_scrapy_redis_are_the_crawlers_with_its_scheduler_alone(
     start, scheduler, is_allowed
@@ -92,3 +153,26 @@ async def test_the_keys_of_scrapy_redis_are_the_crawlers_with_its_scheduler_alon
                 await redis.sadd(key, "x")
         with pytest.raises(NoPermissionError):
             await redis.sadd("works:start_urls", "x")
+
+
+async def test_the_dashboard_only_reads_what_it_does_not_change(start, request):
+    if request.node.callspec.params["start"] == "jammy":
+        pytest.skip("its Redis does not tell reading from writing")
+    crawler, admin = start()
+    port = admin.connection_pool.connection_kwargs["port"]
+    async with (
+        contextlib.aclosing(crawler),
+        contextlib.aclosing(connect(f"redis://dashboard:d@127.0.0.1:{port}")) as redis,
+    ):
+        assert await redis.llen("work:start_urls") == 0
+        for command in (
+            "RPUSH work:start_urls x",
+            "HDEL {work}:workers x",
+            "HSET {work}:leases x y",
+            "RPUSH {work}:history x",
+        ):
+            with pytest.raises(NoPermissionError):
+                await redis.execute_command(*command.split())
+            words = ", ".join(f"'{word}'" for word in command.split())
+            with pytest.raises(ResponseError, match=r"can't access|No permissions"):
+                await redis.eval(f"return redis.call({words})", 0)

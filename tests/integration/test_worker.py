@@ -92,6 +92,15 @@ def test_workers_of_both_engines_share_a_crawl_and_its_figures(environment, quie
         wait_until(both_have_done_something)
         (slave,) = json.loads(tieba(environment, "status", "--json").stdout)["slaves"]
         assert (slave["processes"], slave["engines"]) == (2, ["scrapy", "urllib"])
+        assert (slave["egress"], slave["is_silent"]) == (["test"], False)
+        assert 50 < slave["memory_mb"] < 2_000
+        assert slave["posts_rate"] > 0
+        assert slave["disk_free_mb"] > 0
+        status = json.loads(tieba(environment, "status", "--json").stdout)
+        (posts,) = [slot for slot in status["slots"] if slot["slot"] == "posts:test"]
+        assert (posts["rate"], posts["burst"], posts["workers"], posts["strikes"]) == (10, 10, 2, 0)
+        assert 0 < posts["granted"] <= status["requests"]["made"] + status["requests"]["leased"]
+        assert [machine["host"] for machine in status["machines"]] == [slave["host"]]
         (slave,) = json.loads(tieba(environment, "status", "--json", "--until-finished").stdout)["slaves"]
         found = report_of(environment, quiet_site)
         assert slave["done"] == found["requests"]["done"] == found["site"]["answers"]

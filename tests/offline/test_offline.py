@@ -73,7 +73,7 @@ def ran(command, folder, **variables):
 
 def play(folder, playbook, *words, prefix=()):
     command = [*prefix, str(folder / ".venv/bin/ansible-playbook"), "-i", "inventory/containers", playbook]
-    secrets = ["-e", json.dumps({"crawler_storage": STORES.split(",")})]
+    secrets = ["-e", json.dumps({"crawler_storage": STORES.split(","), "monitoring_enabled": True})]
     return ran([*command, *secrets, *words], folder)
 
 

@@ -19,12 +19,12 @@ config = load()
 redis = connect_blocking(config.redis_url)
 frontier = Frontier(redis, config.job)
 while True:
-    stats = frontier.stats()
+    stats, workers = frontier.stats(), redis.hgetall(frontier.prefix + "workers")
     print(json.dumps({
         "now": float(redis.time()[0]),
         "state": redis.hget(frontier.prefix + "crawl", "state"),
         "pages": {host: int(count) for host, count in redis.hgetall(frontier.prefix + "pages").items()},
-        "beats": [json.loads(beat) for beat in redis.hgetall(frontier.prefix + "workers").values()],
+        "beats": {name: json.loads(beat) for name, beat in workers.items()},
         "leases": {owner.partition(":")[0]: count for owner, count in stats.owners.items()},
         "expired": stats.expired,
     }), flush=True)
@@ -76,6 +76,15 @@ class Samples:
         return sample
 
 
+def workers(sample):
+    """Give the workers that are heard of, as pairs of their slave and their name."""
+    return {
+        (beat["host"], name)
+        for name, beat in sample["beats"].items()
+        if sample["now"] - beat["at"] < SILENT_SECONDS
+    }
+
+
 def crawling(sample):
     """Give the slaves whose workers are heard of."""
-    return {beat["host"] for beat in sample["beats"] if sample["now"] - beat["at"] < SILENT_SECONDS}
+    return {slave for slave, _ in workers(sample)}

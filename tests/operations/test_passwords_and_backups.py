@@ -12,11 +12,17 @@ import pytest
 from control import cluster, records
 from control.project import CLUSTER, INVENTORY, ROOT, VENV
 from control.terminal import Step
+from dashboard.passwords import fits
 from tests.end_to_end.commands import SECONDS, make, on, playbook, status_of_the_crawl, wait_until_finished
 from tests.operations.sampling import Samples, crawling
 
 SECRETS = INVENTORY / "secrets" / CLUSTER
-NAMES = ("redis_admin", "redis_crawler", "mongodb_admin", "mongodb_crawler", "mysql_crawler")
+NAMES = (
+    *("redis_admin", "redis_crawler", "redis_dashboard"),
+    *("mongodb_admin", "mongodb_crawler", "mongodb_dashboard"),
+    *("mysql_crawler", "mysql_dashboard"),
+)
+PAGE = "dashboard"  # what opens the web page
 STORES = ("mongodb", "mysql", "jsonl")
 # Slow, so that the crawl outlasts what happens to it; the same in every playbook, as in an inventory.
 RATE = 5.0
@@ -38,7 +44,7 @@ REFUSED = re.compile("WRONGPASS|Authentication failed|Access denied")
 
 
 def passwords():
-    return {name: (SECRETS / name).read_text().strip() for name in NAMES}
+    return {name: (SECRETS / name).read_text().strip() for name in (*NAMES, PAGE)}
 
 
 def login(name, password):
@@ -50,9 +56,21 @@ def login(name, password):
     return "accepted" if "PONG" in text else "refused" if REFUSED.search(text) else text
 
 
+def the_dashboard_is_well(password):
+    """Tell whether it takes the password, and is let in by Redis and the stores."""
+    known = json.loads(on("master", "sudo", "cat", "/etc/tieba/dashboard.json").stdout)
+    fetch = (
+        "import urllib.request as url; print(url.urlopen(url.Request('http://127.0.0.1:8088/metrics', "
+        f"headers={{'Authorization': 'Bearer {known['metrics_token']}'}})).read().decode())"
+    )
+    metrics = on("master", f'python3 -c "{fetch}"').stdout.splitlines()
+    is_up = {"tieba_up 1.0", "tieba_store_up 1.0"} <= set(metrics)
+    return is_up and fits(password, known["password_hash"])
+
+
 def run(name, **variables):
     """Run a playbook that has to succeed; gives its output, in which there is no password."""
-    known = [path.read_text().strip() for path in SECRETS.iterdir() if path.name.startswith(NAMES)]
+    known = [path.read_text().strip() for path in SECRETS.iterdir() if path.name.startswith((*NAMES, PAGE))]
     ran = playbook(name, "--extra-vars", json.dumps({**VARIABLES, **variables}))
     output = ran.stdout + ran.stderr
     assert ran.returncode == 0, output
@@ -122,7 +140,7 @@ def test_passwords_are_rotated_while_the_crawl_goes_on_even_if_interrupted():
     old = passwords()
     interrupted("playbooks/rotate_passwords.yml", "Change the password of MongoDB's user crawler")
     made = {path.name for path in SECRETS.glob("*.new")}
-    assert made == {f"{name}.new" for name in NAMES}
+    assert made == {f"{name}.new" for name in (*NAMES, PAGE)}
     wait_for_more(20)
     with Samples() as samples:
         run("playbooks/rotate_passwords.yml")
@@ -133,6 +151,8 @@ def test_passwords_are_rotated_while_the_crawl_goes_on_even_if_interrupted():
     assert {name: login(name, new[name]) for name in NAMES} == dict.fromkeys(NAMES, "accepted")
     assert {name: login(name, old[name]) for name in NAMES} == dict.fromkeys(NAMES, "refused")
     assert login("mongodb_crawler_rotation", new["mongodb_crawler"]) == "refused"
+    assert the_dashboard_is_well(new[PAGE])
+    assert not the_dashboard_is_well(old[PAGE])
     wait_for_more(20)
     assert status_of_the_crawl()["requests"]["failed"] == 0
 

@@ -29,6 +29,9 @@ ALTERED = {
         "sed --in-place s/27017/27018/ /etc/mongod.conf",
         "systemctl disable mongod",
         "chgrp root /etc/tieba",
+        "chmod 0644 /etc/tieba/dashboard.json",
+        "sed --in-place s/Restart=always/Restart=no/ /etc/systemd/system/tieba-dashboard.service",
+        "systemctl stop tieba-dashboard",
     ],
     "site": [
         "ln --symbolic --force /bin/false /usr/local/bin/tieba-replica",
@@ -44,7 +47,7 @@ for path in "$@"; do
   [ ! -f $path ] || sha1sum $path
   readlink $path
 done
-units='redis-server mongod tieba-replica tieba-crawler.target tieba-crawler@1'
+units='redis-server mongod tieba-dashboard tieba-replica tieba-crawler.target tieba-crawler@1'
 for unit in $units; do systemctl show --property=Id,ActiveState,UnitFileState $unit; done
 true
 """
@@ -83,7 +86,7 @@ def test_a_deployment_looks_once_at_machines_that_are_as_they_shall_be():
 
 
 def passwords():
-    names = ("crawler", "admin")
+    names = ("crawler", "admin", "dashboard")
     return [path.read_bytes().strip() for path in SSH_CONFIG.parent.iterdir() if path.name.endswith(names)]
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import testinfra
 
 
 @pytest.fixture
@@ -18,6 +19,13 @@ def secrets_dir(request):
 def secret(secrets_dir):
     """Read one of the cluster's generated passwords."""
     return lambda name: (secrets_dir / name).read_text().strip()
+
+
+@pytest.fixture
+def machine(request):
+    """Give another machine of the cluster than the one that a test is about, by name."""
+    inventory = request.config.getoption("--ansible-inventory")
+    return lambda name: testinfra.get_host(f"ansible://{name}", ansible_inventory=inventory)
 
 
 @pytest.fixture

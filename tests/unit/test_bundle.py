@@ -186,6 +186,8 @@ def test_the_lists_of_packages_are_those_of_the_roles():
         lists.update({name: value for name, value in variables.items() if name.endswith("_packages")})
     assert {name: tuple(value) for name, value in lists.items()} == {
         "__base_packages": bundle.BASE_PACKAGES,
+        "__firewall_packages": bundle.FIREWALL_PACKAGES,
+        "__monitoring_packages": bundle.MONITORING_PACKAGES,
         "__redis_packages": bundle.REDIS_PACKAGES,
         "__mysql_packages": bundle.MYSQL_PACKAGES,
         "__mongodb_packages": bundle.MONGODB_PACKAGES,

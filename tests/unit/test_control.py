@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from control import ansible, cluster, export, release, settings, up, vms
+from control import ansible, cluster, export, release, settings, tests, up, vms
 from control.process import ControlError, last_line, run
 from control.settings import Settings
 
@@ -206,3 +206,22 @@ def test_a_crawl_goes_on_after_a_reboot_when_both_slaves_do_more_of_it():
 def test_a_crawl_that_was_begun_anew_is_not_one_that_goes_on(now, said):
     with pytest.raises(ControlError, match=said):
         vms.goes_on(crawl(20, 30), now)
+
+
+@pytest.mark.parametrize(
+    ("there", "installed"), [("", ["cjk", "emoji"]), ("zh", ["emoji"]), ("zh und-zsye", [])]
+)
+def test_pages_are_looked_at_with_fonts_for_all_that_is_on_them(monkeypatch, tmp_path, there, installed):
+    for name, script in {
+        "chromium": "",
+        "fc-list": f'for language in {there}; do [ "$1" != ":lang=$language" ] || echo a font; done',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    packages = []
+    monkeypatch.setattr(tests, "apt_install", packages.append)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TIEBA_TEST_BROWSER", "")
+    tests._name_browser()
+    assert os.environ["TIEBA_TEST_BROWSER"] == str(tmp_path / "chromium")
+    assert [name.split("-")[-1] for name in packages] == installed

@@ -84,6 +84,24 @@ def test_what_is_well_is_told_in_one_line_each():
     assert told[-1] == "note   pauses        cluster     posts:default pauses"  # once, not by every machine
 
 
+def test_what_prometheus_does_not_reach_is_a_fault():
+    def reaching(*targets):
+        keys = ("scrapeUrl", "health", "lastError")
+        active = [dict(zip(keys, target, strict=True)) for target in targets]
+        hosts = machines()
+        hosts["master"]["__health_targets"] = {"json": {"data": {"activeTargets": active}}}
+        return hosts
+
+    well = ("http://127.0.0.1:9100/metrics", "up", "")
+    away = ("http://slave1:9100/metrics", "down", "connection refused")
+    new = ("http://slave2:9100/metrics", "unknown", "")
+    assert "ok     metrics       master      Prometheus reaches all of its 1 targets" in lines(reaching(well))
+    assert faults(reaching(well, away, new)) == [
+        "metrics       master      Prometheus does not reach http://slave1:9100/metrics: connection refused",
+        "metrics       master      Prometheus does not reach http://slave2:9100/metrics: not asked yet",
+    ]
+
+
 def test_a_machine_without_crawler_is_not_asked_about_the_crawl():
     hosts = machines()
     hosts["site"] = {**hosts["master"], "__health_crawl": {"skipped": True}}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_certificates
+
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location(
     "preflight", ROOT / "roles/preflight/filter_plugins/preflight.py"
@@ -248,6 +250,23 @@ def test_a_misspelt_group_that_all_slaves_are_in_is_told_with_what_is_missing():
         ({"mysql_port": 6379}, True, None),  # not used
         ({"replica_port": 6379}, True, "replica_port of m is 6379, as redis_port is: each server needs"),
         ({"redis_port": "27017"}, False, "mongodb_port of m is 27017, as redis_port is: each server needs"),
+        (
+            {"dashboard_port": 8080},
+            True,
+            "replica_port of m is 8080, as dashboard_port is: each server needs",
+        ),
+        ({"dashboard_port": 8080, "dashboard_enabled": False}, True, None),
+        ({"dashboard_port": 8443}, False, None),  # nobody may call the other one
+        (
+            {"dashboard_port": 8443, "dashboard_allowed_addresses": ["10.0.0.0/8"]},
+            False,
+            "dashboard_tls_port of m is 8443, as dashboard_port is",
+        ),
+        (
+            {"monitoring_enabled": True, "redis_port": 9100},
+            False,
+            "monitoring_node_exporter_port of m is 9100, as redis_port is",
+        ),
     ],
 )
 def test_servers_of_one_machine_have_ports_of_their_own(variables, site, said):
@@ -442,6 +461,147 @@ def test_a_certificate_authority_that_is_not_there_is_explained(tmp_path):
     assert error.startswith(f"base_ca_file is '{missing}': there is no such file on this machine; give")
     assert "\n" not in error
     assert len(errors(str(tmp_path), "none.pem")) == 2  # a folder, and a relative path
+
+
+def dashboard_errors(tmp_path, **variables):
+    return preflight.dashboard_errors({"m": variables}, ["m"], [str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"dashboard_allowed_addresses": ["192.0.2.7", "10.0.0.0/8", "10.0.0.5/8", "fd00::/8"]}, None),
+        ({"dashboard_allowed_addresses": "all"}, None),  # told elsewhere
+        (
+            {"dashboard_allowed_addresses": ["office.example"]},
+            "dashboard_allowed_addresses holds 'office.example': it must be an address or a network, such as",
+        ),
+        ({"dashboard_allowed_addresses": ["10.0.0.0/33"]}, "dashboard_allowed_addresses holds '10.0.0.0/33'"),
+        (
+            {"dashboard_allowed_addresses": ["10.0.0.0/255.0.0.0"]},
+            "dashboard_allowed_addresses holds '10.0.0",
+        ),
+        (
+            {"dashboard_allowed_addresses": ["fe80::1%eth0"]},
+            "dashboard_allowed_addresses holds 'fe80::1%eth0'",
+        ),
+        ({"dashboard_hosts": ["tieba.example", "192.0.2.7", "fd00::1"]}, None),
+        (
+            {"dashboard_hosts": ["tieba.example:8443"]},
+            "dashboard_hosts holds 'tieba.example:8443': it must be a name",
+        ),
+        ({"dashboard_hosts": ["https://tieba"]}, "dashboard_hosts holds 'https://tieba': it must be a name"),
+        ({"dashboard_tls_key": "key.pem"}, "dashboard_tls_certificate: not given; a certificate and its key"),
+        ({"dashboard_tls_certificate": "cert.pem"}, "dashboard_tls_key: not given"),
+        ({"dashboard_mail_to": ["me@x.example"]}, None),  # by the master's own mail server
+        (
+            {"dashboard_mail_from": "x@x.example"},
+            "dashboard_mail_to: not given, but dashboard_mail_from; name who",
+        ),
+        (
+            {"dashboard_webhook_url": "hooks.example"},
+            "dashboard_webhook_url is (not shown): it must be an address",
+        ),
+    ],
+)
+def test_what_is_wrong_with_who_may_call_the_dashboard_is_one_line(tmp_path, variables, said):
+    errors = dashboard_errors(tmp_path, **variables)
+    assert [error[: len(said or "")] for error in errors] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_error"),
+    [
+        ({}, True),
+        ({"dashboard_hosts": ["localhost", "127.0.0.1"]}, True),
+        ({"dashboard_hosts": ["tieba.example"]}, False),
+        ({"ansible_host": "localhost.example"}, False),
+        ({"node_address": "10.0.0.10"}, False),
+        ({"dashboard_allowed_addresses": []}, False),
+        ({"dashboard_enabled": False}, False),
+    ],
+)
+def test_a_machine_that_the_inventory_has_no_name_for_needs_one_that_browsers_use(variables, is_error):
+    """As in inventory/examples/this_machine.yml."""
+    known = {"node_address": "127.0.0.1", "dashboard_allowed_addresses": ["10.0.0.0/8"], **variables}
+    said = (
+        "dashboard_hosts: not given, but dashboard_allowed_addresses is, and the inventory calls localhost "
+        "localhost and 127.0.0.1 alone; name it as browsers elsewhere do, such as [tieba.example]"
+    )
+    errors = preflight.dashboard_errors({"localhost": known}, ["localhost"], [])
+    assert errors == ([said] if is_error else [])
+
+
+@pytest.mark.parametrize(
+    ("master", "slave", "said"),
+    [
+        ({}, {}, None),
+        (
+            {"monitoring_enabled": True, "monitoring_alertmanagers": ["10.0.0.20:9093", "[fd00::1]:9093"]},
+            {},
+            None,
+        ),
+        (
+            {"monitoring_enabled": True, "monitoring_alertmanagers": ["http://10.0.0.20:9093"]},
+            {},
+            "monitoring_alertmanagers holds 'http://10.0.0.20:9093': it must be an address and a port",
+        ),
+        (
+            {"monitoring_enabled": True, "monitoring_allowed_addresses": ["me"]},
+            {},
+            "monitoring_allowed_addresses holds 'me': it must be an address or a network",
+        ),
+        (
+            {"monitoring_enabled": "yes", "dashboard_enabled": False},
+            {},
+            "monitoring_enabled is true, but dashboard_enabled is false: the dashboard tells",
+        ),
+        ({}, {"monitoring_enabled": True}, "monitoring_enabled is true on s, but not on m: set it for all"),
+    ],
+)
+def test_what_keeps_prometheus_from_its_work_is_one_line(master, slave, said):
+    listed = {"master": ["m"], "slaves": ["s"], "all": ["m", "s"]}
+    errors = preflight.monitoring_errors({"m": master, "s": slave}, listed)
+    assert [error[: len(said or "")] for error in errors] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("server", "is_right"),
+    [
+        ("smtp://mail.example:25", True),
+        ("smtps://me:pass%40word@mail.example:465", True),
+        ("mail.example:25", False),
+        ("smtp://mail.example", True),
+        ("smtp:///secret", False),
+    ],
+)
+def test_a_mail_server_is_an_address_whose_password_is_not_shown(tmp_path, server, is_right):
+    mail = {"dashboard_mail_to": ["me@x.example"], "dashboard_mail_from": "tieba@x.example"}
+    errors = dashboard_errors(tmp_path, **mail, dashboard_mail_server=server)
+    assert (errors == []) is is_right
+    assert not any(server in error for error in errors)
+
+
+def test_a_certificate_and_a_key_have_to_be_ones_of_each_other(tmp_path):
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    files = []
+    for folder in (mine, others):
+        folder.mkdir()
+        files.append(make_certificates(folder, "master")[1])
+    (tmp_path / "text.pem").write_text("text")
+
+    def errors(certificate, key):
+        return dashboard_errors(tmp_path, dashboard_tls_certificate=certificate, dashboard_tls_key=key)
+
+    assert errors(str(files[0]), str(files[0])) == errors("mine/master.pem", "mine/master.pem") == []
+    for key in (str(files[1]), "text.pem"):
+        (error,) = errors(str(files[0]), key)
+        assert "give the PEM files of a certificate and of its key" in error
+        assert "\n" not in error
+    missing = {"m": {"dashboard_tls_certificate": "none.pem", "dashboard_tls_key": "mine/master.pem"}}
+    assert preflight.dashboard_errors(missing, ["m"], [str(tmp_path)]) == []
+    (error,) = preflight.file_errors(missing, ["m"], [str(tmp_path)])
+    assert error.startswith("dashboard_tls_certificate is 'none.pem': there is no such file on this machine")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ NEEDS = {
     "systems": ["Ubuntu 24.04", "Debian 12"],
     "machines": ["x86_64", "aarch64"],
     "stores": ["mongodb"],
+    "monitoring": True,
     "memory_mb": 900,
     "disk_mb": 2048,
     "ports": {"master": [[6379, "redis_port", "redis-server.service"]], "site": []},
@@ -49,7 +50,10 @@ def machine(name, *, node=None, facts=None, **variables):
             "avx": True,
             "addresses": ["10.0.0.10"],
             "foreign": [],
-            "unresolved": [],
+            "resolved": {},
+            "packages": [],
+            "owned": [],
+            "present": {},
             **(node or {}),
         },
         **(facts or {}),
@@ -136,7 +140,7 @@ def test_good_machines_have_no_errors():
         ),
         (
             "slave2",
-            machine("slave2", node={"unresolved": ["master"]}),
+            machine("slave2", node={"resolved": {"master": []}}),
             "slave2 cannot look up master: set node_address of that machine to the address that the others "
             "reach it by",
         ),
@@ -300,9 +304,30 @@ def test_a_machine_that_cannot_be_looked_at_is_one_line_with_the_way_out(message
     assert errors(slave1=failed(message, unreachable=False)) == [f"slave1 {said}"]
 
 
+DROP_IN = "/etc/systemd/system/prometheus.service.d/tieba.conf"
+
+
+@pytest.mark.parametrize(
+    ("node", "is_refused"),
+    [
+        ({"packages": ["prometheus"]}, True),
+        ({"packages": ["prometheus"], "owned": ["prometheus"]}, False),
+        ({"packages": ["prometheus"], "present": {DROP_IN: "root:root 0644 x"}}, False),
+        ({"packages": ["prometheus-node-exporter"]}, False),
+    ],
+)
+def test_a_prometheus_of_somebody_else_is_not_taken_over(node, is_refused):
+    said = "master has a Prometheus of its own, which monitoring_enabled would take over: leave that off"
+    assert [error[: len(said)] for error in errors(master=machine("master", node=node))] == [
+        said
+    ] * is_refused
+    slave = {"master": machine("master"), "slave1": machine("slave1", node=node)}
+    assert errors(**slave) == []
+
+
 def test_a_machine_that_does_not_answer_is_not_also_one_that_others_cannot_look_up():
     away = failed("Connection refused", node_address="master")
-    cannot = {"unresolved": ["master"]}
+    cannot = {"resolved": {"master": []}}
     (error,) = errors(master=away, slave1=machine("slave1", node=cannot))
     assert error.startswith("master does not answer")
 
@@ -324,6 +349,7 @@ def test_peers_are_those_that_servers_run_on():
 
 def test_a_machine_knows_its_addresses_and_names():
     assert node_facts.foreign(["127.0.0.1", "a.name", "203.0.113.77"]) == ["203.0.113.77"]
-    assert node_facts.unresolved(["localhost", "127.0.0.1", "no-such-name.invalid"]) == [
-        "no-such-name.invalid"
-    ]
+    found = node_facts.resolved(["localhost", "127.0.0.1", "no-such-name.invalid"])
+    assert "127.0.0.1" in found.pop("localhost")
+    assert found == {"127.0.0.1": ["127.0.0.1"], "no-such-name.invalid": []}
+    assert node_facts.resolved(["fe80::1%lo"]) == {"fe80::1%lo": ["fe80::1"]}

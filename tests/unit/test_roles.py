@@ -11,7 +11,10 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 TASKS = {
     "base": ["machine"],
     "crawler": ["configure", "service"],
+    "dashboard": ["configure", "deploy"],
+    "firewall": ["deploy"],
     "mongodb": ["main"],
+    "monitoring": ["deploy", "login", "master", "targets"],
     "mysql": ["configure"],
     "redis": ["configure"],
     "replica": ["deploy"],
@@ -73,5 +76,5 @@ def test_preflight_asks_for_every_collection_that_is_used():
 def test_preflight_looks_at_all_that_roles_compare():
     preflight = variables("preflight")
     units = [*preflight["__preflight_units"], *preflight["__preflight_unit_settings"]]
-    looked_at = {*preflight["__preflight_paths"], *units, "user tieba"}
+    looked_at = {*preflight["__preflight_paths"], *units, "user tieba", "user tieba-dashboard"}
     assert not {key for role in TASKS for key in wanted(role)} - looked_at

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 import pytest
 
 from tieba.pages import ForumPage, Scope, ThreadPage
-from tieba.seeds import Seed, SeedError, make_seeds, parse_seeds
+from tieba.seeds import Seed, SeedError, is_address, make_seeds, parse_seeds
 
 CHAT = ForumPage("聊天")
 JANUARY = datetime(2025, 12, 31, 16, tzinfo=timezone.utc)  # its beginning in Beijing
@@ -86,3 +86,19 @@ def test_several_at_once():
 def test_errors_call_options_by_their_names():
     with pytest.raises(SeedError, match="--max-requests must be"):
         make_seeds({"forum": "x", "max_requests": "many"}, lambda key: f"--{key.replace('_', '-')}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tieba.baidu.com/p/7777", True),
+        ("Tieba.Baidu.com/p/7777", True),
+        ("wapp.tieba.baidu.com/p/7777", True),
+        ("https://example.com", True),
+        ("tieba.community", False),
+        ("AC/DC", False),
+        ("聊天", False),
+    ],
+)
+def test_an_address_is_told_from_the_name_of_a_forum(text, expected):
+    assert is_address(text) == expected

@@ -29,3 +29,11 @@ def test_the_crawlers_user_sees_its_own_database_alone(host, secret):
     assert _client(host, url, "client.tieba.threads.find_one()").rc == 0
     assert "not authorized" in _client(host, url, "client.other.things.insert_one({})").stderr
     assert "not authorized" in _client(host, url, "client.admin.system.users.find_one()").stderr
+
+
+def test_the_dashboards_user_reads_alone(host, secret):
+    url = f"mongodb://dashboard:{secret('mongodb_dashboard')}@127.0.0.1/tieba"
+    assert _client(host, url, "client.tieba.threads.find_one()").rc == 0
+    assert "not authorized" in _client(host, url, "client.tieba.things.insert_one({})").stderr
+    assert "not authorized" in _client(host, url, "client.tieba.threads.create_index('title')").stderr
+    assert "not authorized" in _client(host, url, "client.admin.system.users.find_one()").stderr

@@ -8,11 +8,11 @@ UNIT = "mariadb.service"
 
 
 @pytest.fixture
-def crawler(host, secret):
-    """Run one statement as the crawler's user, over TCP."""
+def run(host, secret):
+    """Run one statement as a user, over TCP."""
 
-    def run(statement, password=None):
-        login = f"MYSQL_PWD={password or secret('mysql_crawler')} mariadb --host=127.0.0.1 --user=crawler"
+    def run(statement, user="crawler", password=None):
+        login = f"MYSQL_PWD={password or secret(f'mysql_{user}')} mariadb --host=127.0.0.1 --user={user}"
         return host.run(f"{login} --batch --skip-column-names tieba --execute=%s", statement)
 
     return run
@@ -28,8 +28,8 @@ def test_the_sandbox_is_tight(exposure):
     assert exposure(UNIT) <= 2.5
 
 
-def test_nobody_gets_in_without_a_password(host, crawler):
-    assert "Access denied" in crawler("SELECT 1", password="guess").stderr
+def test_nobody_gets_in_without_a_password(host, run):
+    assert "Access denied" in run("SELECT 1", password="guess").stderr
     for user in ("root", "nobody"):
         assert "denied" in host.run("mariadb --host=127.0.0.1 --user=%s --execute='SELECT 1'", user).stderr
 
@@ -37,9 +37,16 @@ def test_nobody_gets_in_without_a_password(host, crawler):
 @pytest.mark.parametrize(
     "statement", ["CREATE DATABASE other", "SELECT * FROM mysql.user", "SELECT 1 INTO OUTFILE '/tmp/x'"]
 )
-def test_the_crawlers_user_has_its_own_database_alone(crawler, statement):
-    assert "denied" in crawler(statement).stderr
-    assert crawler("SHOW DATABASES").stdout.split() == ["information_schema", "tieba"]
+def test_the_crawlers_user_has_its_own_database_alone(run, statement):
+    assert "denied" in run(statement).stderr
+    assert run("SHOW DATABASES").stdout.split() == ["information_schema", "tieba"]
+
+
+def test_the_dashboards_user_reads_alone(run):
+    assert run("SELECT 'read'", user="dashboard").stdout.strip() == "read"
+    assert run("SELECT COUNT(*) FROM threads", user="dashboard").rc == 0
+    for statement in ("CREATE TABLE x (y INT)", "UPDATE threads SET title = ''", "SELECT * FROM mysql.user"):
+        assert "denied" in run(statement, user="dashboard").stderr
 
 
 @pytest.mark.parametrize(
@@ -51,5 +58,5 @@ def test_the_crawlers_user_has_its_own_database_alone(crawler, statement):
         ("innodb_doublewrite", "1"),
     ],
 )
-def test_its_settings_are_in_effect(crawler, variable, value):
-    assert crawler(f"SELECT @@{variable}").stdout.strip() == value
+def test_its_settings_are_in_effect(run, variable, value):
+    assert run(f"SELECT @@{variable}").stdout.strip() == value
