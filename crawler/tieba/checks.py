@@ -15,7 +15,7 @@ from frontier.connection import ERRORS, Address, cause, connect, one_line, senti
 from tieba.errors import Away, Unusable
 from tieba.files import writable_folder
 from tieba.phrases import Phrase
-from tieba.storage import StoreError, StoreUnavailable
+from tieba.storage import StoreError, StoreUnavailable, silence
 from tieba.storage.stores import make_store
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ def silent_store(config: Config, seconds: float) -> Phrase:
     name, url = (
         ("MongoDB", config.mongodb_url) if "mongodb" in config.storage else ("MySQL", config.mysql_url)
     )
-    return Phrase(
-        "%(name)s at %(place)s does not answer within %(seconds).0f s",
-        name=name, place=place(url), seconds=seconds,
-    )  # fmt: skip
+    return silence(name, place(url), seconds)
 
 
 async def check_servers(config: Config) -> None:

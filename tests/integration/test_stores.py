@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import socket
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
@@ -403,6 +404,14 @@ async def save_until_it_fails(store, life, confirmed):
         keys = [life * 10**9 + number * 10 + index for index in range(10)]
         await store.save([Post(post_id=key) for key in keys])
         confirmed += keys
+
+
+async def test_mongodb_that_says_nothing_is_named(monkeypatch):
+    monkeypatch.setattr("tieba.storage.mongodb_server._SERVER_SELECTION_MS", 1_000)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(StoreUnavailable, match=f"^MongoDB at {place} does not answer within 1 s$"):
+            await MongoStore(f"mongodb://me:secret@{place}/tieba").open()
 
 
 async def test_mongodb_that_is_away_is_told_from_an_address_that_is_wrong():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tieba.phrases import Phrase
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from datetime import datetime
@@ -24,6 +26,14 @@ class StoreError(Exception):
 
 class StoreUnavailable(StoreError):  # noqa: N818 - reads as what it is
     """The store does not answer now; the same call can succeed later."""
+
+
+def silence(name: str, place: str, seconds: float) -> Phrase:
+    """Say that a store gives no answer in some time, whoever waited for it."""
+    return Phrase(
+        "%(name)s at %(place)s does not answer within %(seconds).0f s",
+        name=name, place=place, seconds=seconds,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from pymongo import AsyncMongoClient
 from pymongo import errors as mongo_errors
 
 from tieba.phrases import Phrase
-from tieba.storage import StoreError, StoreUnavailable
+from tieba.storage import StoreError, StoreUnavailable, silence
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.database import AsyncDatabase
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _AUTHENTICATION_CODES = {13, 18}
 _SERVER_SELECTION_MS = 5_000
 _SOCKET_TIMEOUT_MS = 30_000
+_SILENCE = "No servers found yet"  # the driver's words for servers that take a connection and say nothing
 
 _UNAVAILABLE = (mongo_errors.ConnectionFailure, mongo_errors.WTimeoutError, mongo_errors.ExecutionTimeout)
 
@@ -39,11 +40,14 @@ class MongoServer:
         except (mongo_errors.PyMongoError, ValueError) as error:
             raise StoreError(f"mongodb_url cannot be used: {one_line(error)}") from None
         self.place = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
+        self._servers = self.place.partition("/")[0]
         self.was_accepted = False  # the user, once
 
     def translated(self, error: mongo_errors.PyMongoError) -> StoreError:
         """Tell what an error means for whoever asked."""
         said = f"{one_line(error)} (mongodb_url: {self.place})"
+        if isinstance(error, mongo_errors.ServerSelectionTimeoutError) and said.startswith(_SILENCE):
+            return StoreUnavailable(silence("MongoDB", self._servers, _SERVER_SELECTION_MS / 1000))
         if isinstance(error, _UNAVAILABLE):
             return StoreUnavailable(Phrase("MongoDB does not answer: %(said)s", said=said))
         if isinstance(error, mongo_errors.OperationFailure):
