@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -147,7 +148,7 @@ def draw(status: Status) -> RenderableType:
         parts += [Text(f"{name:<10}{told}") for name, told in _facts(status)]
     parts += _machines(status)
     if status["slaves"]:
-        parts.append(_slaves(status))
+        parts += [_slaves(status), *_versions(status)]
     if status["slots"]:
         parts.append(_slots(status))
     parts += _crawls(status)
@@ -238,9 +239,9 @@ def _total(name: str, count: int) -> str:
 
 
 def _slaves(status: Status) -> Table:
-    table = _table("slave", "processes>", "done>", "rate/s>", "posts/s>", "leased>", "MiB>", "free disk>")
-    for name in ("last seen", "engine", "version"):
-        table.add_column(name)
+    table = _table(
+        "slave", "processes>", "done>", "rate/s>", "posts/s>", "leased>", "MiB>", "last seen", "engine"
+    )
     for slave in status["slaves"]:
         seen = slave["last_seen_seconds"]
         is_absent = not slave["processes"]
@@ -252,13 +253,21 @@ def _slaves(status: Status) -> Table:
             _or_dash(slave["posts_rate"]),
             str(slave["leased"]),
             _or_dash(slave["memory_mb"]),
-            _or_dash(slave["disk_free_mb"]),
             "left" if seen is None else f"{duration(seen)} ago" if is_absent else "now",
             ", ".join(slave["engines"]),
-            version_text(slave) + (", differs from others" if slave["differs"] else ""),
             style="yellow" if is_absent and status["crawl"]["state"] == "running" else None,
         )
     return table
+
+
+def _versions(status: Status) -> Iterator[Text]:
+    """Tell what the slaves run, those together that run the same."""
+    hosts: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)
+    for slave in status["slaves"]:
+        hosts[version_text(slave), slave["differs"]].append(slave["host"])
+    for (version, differs), names in hosts.items():
+        what = f"{version}, differs from others" if differs else version or "unknown"
+        yield Text(f"version   {what}: {', '.join(names)}", style="yellow" if differs else "")
 
 
 def _slots(status: Status) -> Table:
