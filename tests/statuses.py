@@ -56,7 +56,14 @@ def full_status():
         workers={"slave1:1": beat, "slave2:1": {**beat, "host": "slave2", "at": NOW - 900}},
         totals={"posts": 60, "comments": 3, "bytes": 5_000_000},
         history=([NOW - 50, 11, 10, 0], [NOW - 10, 31, 50, 1]),
-        machines={"master": {"at": NOW - 5, "disk_free_mb": 900, "disk_path": "/var/lib/tieba-dashboard"}},
+        machines={
+            "master": {
+                "host": "master",
+                "at": NOW - 5,
+                "disk_free_mb": 900,
+                "disk_path": "/var/lib/tieba-dashboard",
+            }
+        },
         crawls=({"id": "b", "started_at": NOW - 5000, "finished_at": NOW - 4000},),
     )
     return summarize(facts, Config(storage=("mongodb",)), _SERVER, {"threads": 8, "posts": 77})

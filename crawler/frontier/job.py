@@ -43,7 +43,7 @@ class Facts:
     workers: Mapping[str, Mapping[str, Any]]
     totals: Mapping[str, int]  # what the crawl's workers say that it brought
     history: tuple[Sequence[float], ...]  # time, pages done, the total that is followed, dead letters
-    machines: Mapping[str, Mapping[str, Any]]  # others than the workers'
+    machines: Mapping[str, Mapping[str, Any]]  # others than the workers', and those that workers have left
     crawls: tuple[Mapping[str, Any], ...]  # the last finished ones, newest first
 
 
@@ -149,8 +149,8 @@ class Job:
         return await self.frontier.run(operation)
 
     async def leave(self, worker: str) -> None:
-        """Remove a worker that ends."""
-        await self._redis.hdel(self._key("workers"), worker)
+        """Remove a worker that ends; its machine's disk stays known as one that it tells of no more."""
+        await self.frontier.run(operations.leave(worker))
 
     async def forget_silent(self, host: str) -> None:
         """Remove the workers of a host that died without leaving; one that is alive after all beats again."""
@@ -165,13 +165,12 @@ class Job:
 
     async def workers(self) -> dict[str, Mapping[str, Any]]:
         """Give the last heartbeat of every worker that has not left."""
-        beats = parsed_beats(await self._hash("workers"))
-        return {name: beat for name, beat in beats.items() if "host" in beat}
+        return await self._beats("workers")
 
     async def tell_machine(self, host: str, disk_free_mb: int | None, path: str) -> None:
         """Publish how much room a machine without workers has where `path` lies."""
-        told = {"at": await self.now(), "disk_free_mb": disk_free_mb, "disk_path": path}
-        await self._redis.hset(self._key("machines"), host, json.dumps(told, ensure_ascii=False))
+        told = {"at": await self.now(), "host": host, "disk_free_mb": disk_free_mb, "disk_path": path}
+        await self._redis.hset(self._key("machines"), f"{host}:{path}", json.dumps(told, ensure_ascii=False))
 
     async def keep_sample(self, name: str, sample: Mapping[str, Any]) -> None:
         """Keep a sample for everybody to see; of more than 50 those whose names come first are dropped."""
@@ -221,9 +220,13 @@ class Job:
             workers=await self.workers(),
             totals={name: int(count) for name, count in totals.items()},
             history=tuple(json.loads(sample) for sample in history),
-            machines=parsed_beats(await self._hash("machines")),
+            machines=await self._beats("machines"),
             crawls=tuple(_newest_first(await self._hash("crawls"))[:_MOST_CRAWLS]),
         )
+
+    async def _beats(self, name: str) -> dict[str, Mapping[str, Any]]:
+        beats = parsed_beats(await self._hash(name))
+        return {name: beat for name, beat in beats.items() if "host" in beat}
 
     async def _hash(self, name: str) -> dict[str, str]:
         found = await self._redis.hgetall(self._key(name))

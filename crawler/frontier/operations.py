@@ -301,6 +301,11 @@ def beat(
     return Operation("beat", args, tuple)
 
 
+def leave(worker: str) -> Operation[bool]:
+    """Remove a worker that ends; gives whether it was there."""
+    return Operation("leave", [worker], bool)
+
+
 def letters(found: Iterable[Any]) -> tuple[Letter, ...]:
     """Read dead letters, given with their scores."""
     return tuple(_letter(str(text), float(score)) for text, score in found)

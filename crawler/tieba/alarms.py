@@ -34,7 +34,7 @@ def alarms(status: Mapping[str, Any], config: Config) -> list[Alarm]:
 
 
 def unwatched(status: Mapping[str, Any], disks: Iterable[Mapping[str, Any]]) -> list[Alarm]:
-    """Give alarms that nobody can raise or see end any more: of slaves and `disks` not heard of for long.
+    """Give alarms that nobody can raise or see end any more: of slaves and `disks` that nobody tells of.
 
     Whether there was such an alarm is not known here; `text` says what became of it.
     """
@@ -46,7 +46,11 @@ def unwatched(status: Mapping[str, Any], disks: Iterable[Mapping[str, Any]]) -> 
             if slave["is_gone"]
         ),
         *(
-            _alarm("disk_low", f"{disk['host']} {gone}, nor is its disk at {disk['disk_path']}", _disk(disk))
+            _alarm(
+                "disk_low",
+                f"{disk['host']}'s disk at {disk['disk_path']} is not watched any more: {disk['why']}",
+                _disk(disk),
+            )
             for disk in disks
         ),
     ]

@@ -156,7 +156,7 @@ def summarize(
     requests = facts.requests
     slaves = _slaves(facts, config)
     crawl = _crawl(facts)
-    disks = _machines(facts)
+    disks, gone_disks = _machines(facts)
     done = sum(facts.pages.values())
     leased = requests.leased if not in_stock_queue else sum(slave["leased"] for slave in slaves)
     queued = requests.queued + facts.waiting_seeds + in_stock_queue
@@ -221,15 +221,14 @@ def summarize(
         ],
         "slots": _slots(facts, config),
         "slaves": slaves,
-        "machines": [disk for disk in disks if facts.now - disk["at"] < GONE_SECONDS],
+        "machines": disks,
         "redis": redis_facts(server),
         "errors": [
             {"request": shown_request(letter.payload), "reason": letter.reason} for letter in facts.letters
         ],
         "crawls": [dict(crawl) for crawl in facts.crawls],
     }
-    gone = [disk for disk in disks if disk not in status["machines"]]
-    return {**status, "alarms": alarms(status, config), "unwatched": unwatched(status, gone)}
+    return {**status, "alarms": alarms(status, config), "unwatched": unwatched(status, gone_disks)}
 
 
 def redis_facts(server: Mapping[str, Any]) -> Status:
@@ -392,14 +391,29 @@ def _slave(host: str, beats: Sequence[Mapping[str, Any]], facts: Facts, config: 
     }
 
 
-def _machines(facts: Facts) -> list[Status]:
-    """Give what is known of the machines' disks, of each the newest; a machine can have several."""
-    found: dict[tuple[str, str], Status] = {}
-    beats = [(beat["host"], beat) for beat in facts.workers.values()]
-    for host, beat in (*beats, *facts.machines.items()):
-        at, path = float(beat["at"]), beat.get("disk_path", "")
-        disk = (host, path)
-        is_newer = disk not in found or at > found[disk]["at"]
-        if beat.get("disk_free_mb") is not None and is_newer:
-            found[disk] = {"host": host, "disk_free_mb": beat["disk_free_mb"], "disk_path": path, "at": at}
-    return [found[disk] for disk in sorted(found)]
+def _machines(facts: Facts) -> tuple[list[Status], list[Status]]:
+    """Give what is known of the machines' disks; a machine can have several.
+
+    The second list is of those that nobody tells of any more, and `why`.
+    """
+    newest: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for beat in sorted(
+        (*facts.workers.values(), *facts.machines.values()), key=lambda beat: float(beat["at"])
+    ):
+        if beat.get("disk_free_mb") is not None:
+            newest[beat["host"], beat.get("disk_path", "")] = beat
+    watched, gone = [], []
+    for (host, path), beat in sorted(newest.items()):
+        disk = {
+            "host": host,
+            "disk_free_mb": beat["disk_free_mb"],
+            "disk_path": path,
+            "at": float(beat["at"]),
+        }
+        if beat.get("has_left"):
+            gone.append({**disk, "why": "its workers have left"})
+        elif facts.now - disk["at"] >= GONE_SECONDS:
+            gone.append({**disk, "why": "it has been silent for a day"})
+        else:
+            watched.append(disk)
+    return watched, gone

@@ -504,6 +504,26 @@ async def test_counts_add_up_over_workers(job: Job) -> None:
     assert set((await job.facts()).workers) == {"slave1:2"}
 
 
+async def test_the_disk_of_a_worker_that_left_is_told_by_nobody_any_more(job: Job) -> None:
+    disk = {"host": "slave1", "disk_free_mb": 900, "disk_path": "/srv"}
+    await job.beat("slave1:1", disk, crawl_id="", counted_as="slave1", outcomes={})
+    await job.frontier.redis.config_set("maxmemory", 1)  # full
+    try:
+        await job.leave("slave1:1")
+    finally:
+        await job.frontier.redis.config_set("maxmemory", 0)
+    facts = await job.facts()
+    assert not facts.workers
+    (left,) = facts.machines.values()
+    assert left == {**disk, "at": pytest.approx(time.time(), abs=5), "has_left": True}
+    await job.leave("slave1:1")
+    for text in ("not JSON", "[]", "7", "null", '{"host": "x"}', '{"host": {}, "disk_path": []}'):
+        await job.frontier.redis.hset("{test}:workers", "garbage", text)
+        await job.leave("garbage")
+    facts = await job.facts()
+    assert (not facts.workers, len(facts.machines)) == (True, 1)
+
+
 async def test_workers_that_died_are_forgotten_by_those_that_replace_them(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -729,10 +749,12 @@ async def test_samples_and_crawls_are_kept_up_to_a_number(job: Job) -> None:
 
 async def test_machines_without_workers_tell_of_their_disks(job: Job) -> None:
     await job.tell_machine("master", 5_000, "/var/lib/tieba")
-    (machine,) = (await job.facts()).machines.items()
-    assert machine[0] == "master"
-    assert machine[1] == {"at": pytest.approx(time.time(), abs=5), "disk_free_mb": 5000} | {
-        "disk_path": "/var/lib/tieba"
+    (machine,) = (await job.facts()).machines.values()
+    assert machine == {
+        "at": pytest.approx(time.time(), abs=5),
+        "host": "master",
+        "disk_free_mb": 5000,
+        "disk_path": "/var/lib/tieba",
     }
 
 

@@ -72,7 +72,8 @@ async def test_the_frontier_needs_no_more_rights_than_it_has(start):
         assert await frontier.peek()
         assert await frontier.forget(1000) == 1
         await job.bury("pages", "x", "no request")
-        await job.beat("me", {}, crawl_id="", counted_as="here", outcomes={})
+        disk = {"host": "here", "disk_free_mb": 5_000, "disk_path": "/srv"}
+        await job.beat("me", disk, crawl_id="", counted_as="here", outcomes={})
         await job.leave("me")
         facts = await job.facts()
         assert (facts.waiting_seeds, facts.requests.delayed, facts.requests.dead) == (1, 1, 2)
@@ -114,7 +115,7 @@ async def test_the_dashboard_needs_the_rights_that_it_has(start):
         await job.tell_machine("master", 5_000, "/var/lib/tieba")
         facts = await job.facts()
         assert (facts.requests.leased, len(facts.letters), len(facts.crawls)) == (1, 2, 1)
-        assert facts.machines["master"]["disk_free_mb"] == 5_000
+        assert facts.machines["master:/var/lib/tieba"]["disk_free_mb"] == 5_000
         assert (await redis.info())["maxmemory"] >= 0
         assert len(await frontier.queue("pages", 0)) == 6
         assert len((await frontier.leases())[1]) == 1

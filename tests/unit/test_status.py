@@ -56,7 +56,9 @@ def facts(**changes):
         },
         "totals": {"posts": 60, "comments": 3, "bytes": 5_000_000},
         "history": ([1010.0, 11, 10, 0], [1050.0, 31, 50, 1]),
-        "machines": {"master": {"at": 1055.0, "disk_free_mb": 900, "disk_path": "/var/lib/tieba"}},
+        "machines": {
+            "master": {"host": "master", "at": 1055.0, "disk_free_mb": 900, "disk_path": "/var/lib/tieba"}
+        },
         "crawls": (),
     }
     return Facts(**{**values, **changes})
@@ -312,6 +314,21 @@ def test_what_was_silent_for_a_day_is_not_watched_any_more():
         for problem in (None, "Redis does not answer"):  # which is one more
             marks = [alarm.get("is_watched", True) for alarm in alarms(Snapshot(status, problem=problem))]
             assert marks[-2:] == [is_watched] * 2
+
+
+def test_nobody_watches_the_disk_of_a_slave_whose_workers_have_left():
+    """What was told of it is not over, for all that is known."""
+    beat = {**facts().workers["slave1:1"], "disk_free_mb": 7, "disk_path": "/srv"}
+    left = {"slave1:/srv": {**beat, "at": 1058.0, "has_left": True}}
+    status = summarize(facts(workers={}, machines=left), {})
+    assert (status["machines"], status["alarms"]) == ([], [])
+    (unwatched,) = status["unwatched"]
+    assert (unwatched["name"], unwatched["subject"]) == ("disk_low", "slave1:/srv")
+    assert unwatched["text"] == "slave1's disk at /srv is not watched any more: its workers have left"
+    for at, is_back in ((1059.0, True), (1057.0, False)):  # another worker tells of it, or told before
+        status = summarize(facts(workers={"slave1:2": {**beat, "at": at}}, machines=left), {})
+        assert [alarm["subject"] for alarm in status["alarms"]] == ["slave1:/srv"] * is_back
+        assert len(status["unwatched"]) == (not is_back)
 
 
 def test_a_machine_that_is_master_and_slave_has_two_disks():
