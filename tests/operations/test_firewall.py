@@ -1,10 +1,11 @@
-"""Who may call the page, while that changes: nobody else, at no moment."""
+"""The page for others than this machine: its certificate, and who may call it: nobody else at any moment."""
 
 import contextlib
 import json
 import subprocess
 import time
 
+from tests.certificates import make_certificates
 from tests.end_to_end.commands import SSH_CONFIG, on, playbook
 
 # Tells each port of the master at which somebody answers, until its input ends.
@@ -49,6 +50,12 @@ def listening():
     return {int(line.split()[3].rpartition(":")[2]) for line in shown if "tieba-dashboar" in line}
 
 
+def certified():
+    """Give whom the certificate that is served names."""
+    ask = "openssl s_client -connect 127.0.0.1:8443 </dev/null 2>/dev/null | openssl x509 -noout -issuer"
+    return on("master", "sudo", "sh", "-c", f"'{ask}'").stdout.strip()
+
+
 def test_nobody_else_gets_in_while_the_port_changes_or_the_page_is_closed():
     allowed = ["192.0.2.7"]  # nobody
     answered = []
@@ -61,3 +68,15 @@ def test_nobody_else_gets_in_while_the_port_changes_or_the_page_is_closed():
         assert listening() == {8088}
         time.sleep(1)
     assert answered == []
+
+
+def test_a_certificate_that_is_withdrawn_is_served_no_more(tmp_path):
+    allowed = {"dashboard_allowed_addresses": ["192.0.2.7"]}
+    _, given = make_certificates(tmp_path, "master")
+    deploy(**allowed)
+    ours = certified()
+    deploy(**allowed, dashboard_tls_certificate=str(given), dashboard_tls_key=str(given))
+    assert certified() == "issuer=CN = authority"
+    deploy(**allowed)
+    assert certified() == ours
+    deploy()
