@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from dashboard.facts import alarms, shown
-from dashboard.pages import templates
+from dashboard.pages import LANGUAGES, templates
 from frontier.connection import ERRORS
 from tieba.errors import Unusable
 from tieba.machine import disk_free_mb
@@ -41,7 +41,7 @@ PARTS = {
 }  # fmt: skip
 _BUSY_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between two looks, while somebody watches and while nobody does
 _STALE_SECONDS = 7.0  # older numbers tell their age
-_MACHINE_SECONDS = 30.0
+_MACHINE_SECONDS = 5.0
 _DISK_PATH = "/var/lib"
 _SILENT_ROUNDS = 15
 _RETRY_MILLISECONDS = 2_000  # after which a browser that lost the connection asks again
@@ -191,7 +191,9 @@ class Live:
             stored, stored_at = (
                 (status["stored"], now) if status["stored"] else (before.stored, before.stored_at)
             )
-            self.snapshot = Snapshot(status, now, stored=stored, stored_at=stored_at)
+            snapshot = Snapshot(status, now, stored=stored, stored_at=stored_at)
+            _check(snapshot)  # one that cannot be shown does not take the place of one that can
+            self.snapshot = snapshot
         except Unusable as problem:
             self.snapshot = replace(before, problem=phrase_of(problem), is_fault=False)
         except Exception as error:
@@ -216,7 +218,10 @@ class Live:
                 self._fragments = {}
             for (page, language), feed in self._feeds.items():
                 if feed.viewers:
-                    self._publish(page, language, feed)
+                    try:
+                        self._publish(page, language, feed)
+                    except Exception:
+                        logger.exception("Cannot tell how the crawl goes")
 
     def _publish(self, page: str, language: str, feed: _Feed) -> None:
         fragments = self.fragments(language)
@@ -229,6 +234,13 @@ class Live:
                 free = disk_free_mb(_DISK_PATH)
                 await self._watcher.job.tell_machine(socket.gethostname(), free, _DISK_PATH)
             await asyncio.sleep(_MACHINE_SECONDS)
+
+
+def _check(snapshot: Snapshot) -> None:
+    """Raise whatever is wrong with a part of a page."""
+    fragments = Fragments(next(iter(LANGUAGES)), shown(snapshot))
+    for name in {name for names in PARTS.values() for name in names}:
+        fragments[name]
 
 
 class _Feed:
