@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from frontier.job import ALIVE_SECONDS
 from tieba.alarms import redis_away
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ def shown(snapshot: Snapshot) -> Status:
         "alarms": [alarm for alarm in alarms(snapshot) if alarm.get("is_watched", True)],
     }
     values["state"] = _state(status, is_away=snapshot.problem is not None)
+    values["is_deserted"] = _is_deserted(status, values["state"])
     values["level"] = _level(values)
     if status is not None:
-        values["is_deserted"] = values["state"] == "running" and not any(
-            slave["processes"] for slave in status["slaves"]
-        )
         values |= {
             "is_stored": bool(snapshot.stored),
             "stored_age": snapshot.stored_age if status["store_problem"] else None,
@@ -71,11 +70,19 @@ def _state(status: Status | None, *, is_away: bool) -> str:
     return "paused" if crawl["paused"] and crawl["state"] == "running" else str(crawl["state"])
 
 
+def _is_deserted(status: Status | None, state: str) -> bool:
+    """Tell whether nobody works, which is to be expected of a crawl that has just begun."""
+    if status is None or state != "running":
+        return False
+    is_young = status["crawl"]["seconds"] < ALIVE_SECONDS
+    return not is_young and not any(slave["processes"] for slave in status["slaves"])
+
+
 def _level(values: Status) -> str:
     names = {alarm["name"] for alarm in values["alarms"]}
     if names & set(_ALARMS_OF_ALL):
         return "bad"
-    if names or values["state"] == "paused":
+    if names or values["is_deserted"] or values["state"] == "paused":
         return "warn"
     return "good" if values["state"] in {"running", "finished"} else "idle"
 

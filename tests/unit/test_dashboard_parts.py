@@ -44,7 +44,12 @@ def test_it_says_whether_the_cluster_is_healthy():
     assert "Crawling, with" in text_of(full_status(), "progress")
     assert "Crawling, all is well" in text_of(changed(alarms=[]), "progress")
     slaves = [{**slave, "processes": 0} for slave in full_status()["slaves"]]
-    assert "No worker is at work" in text_of(changed(alarms=[], slaves=slaves), "progress")
+    deserted = changed(alarms=[], slaves=slaves)
+    assert "No worker is at work" in text_of(deserted, "progress")
+    assert shown(Snapshot(deserted))["level"] == "warn"
+    deserted["crawl"]["seconds"] = 9.0  # workers have just been started
+    assert shown(Snapshot(deserted))["level"] == "good"
+    assert "No worker is at work" not in text_of(deserted, "progress")
     ended = {"state": "finished"}
     assert "3 requests were given up" in text_of(
         changed(alarms=[], crawl=ended, requests={"failed": 3}), "progress"
@@ -172,6 +177,22 @@ async def test_a_fault_of_the_page_is_not_told_as_redis_being_away(caplog):
     assert 'name="page_fault"' in told
     await live.refresh()
     assert seen == [["page_fault"], ["redis_away"]]
+    assert "Cannot tell how the crawl goes" in caplog.text
+
+
+async def test_a_status_that_cannot_be_shown_takes_no_place(caplog):
+    seen = []
+
+    async def look_at(alarms, _):
+        seen.append([alarm["name"] for alarm in alarms])
+
+    good, bad = changed(alarms=[]), changed(alarms=[], crawls=[{"id": "b", "seeds": None}])
+    live = Live(Teller(good, bad, good), look_at)
+    for _ in range(3):
+        await live.refresh()
+        assert live.snapshot.status is good
+        assert "41" in live.fragments("en")["progress"]
+    assert seen == [[], ["page_fault"], []]
     assert "Cannot tell how the crawl goes" in caplog.text
 
 
