@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from dashboard.asked import number
@@ -100,6 +100,8 @@ class Gate:
             seconds = f"{_BODY_SECONDS:.0f}"
             text = Phrase("What was sent did not come within %(seconds)s seconds.", seconds=seconds)
             return _plain(request, 408, text)
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody reads
         if body is None:
             text = Phrase("Too much was sent: at most %(kib)d KiB.", kib=MOST_BODY_BYTES // 1024)
             return _plain(request, 413, text)

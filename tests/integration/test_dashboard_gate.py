@@ -217,10 +217,11 @@ def test_what_is_no_form_is_refused(visitor, body):
         b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
         b"GET / HTTP/1.1\r\nX: " + b"y" * 300_000,
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx",
         b"\r\n" * 5_000,
         b"\x16\x03\x01\x00\xa5",
     ],
-    ids=["no-host", "two-hosts", "long-header", "long-path", "lines", "tls"],
+    ids=["no-host", "two-hosts", "long-header", "long-path", "half-a-body", "lines", "tls"],
 )
 def test_nonsense_harms_nobody(port, head):
     connection = socket.create_connection(("127.0.0.1", port), timeout=QUICKLY)

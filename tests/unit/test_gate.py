@@ -62,6 +62,15 @@ async def test_a_host_opens_no_page(gate, host):
     assert b"secret" not in body
 
 
+async def test_who_goes_away_in_the_middle_is_no_fault_of_ours(gate):
+    pieces = iter([{"type": "http.request", "body": b"token=", "more_body": True}])
+
+    async def receive():
+        return next(pieces, {"type": "http.disconnect"})
+
+    assert await answer(gate, b"localhost", "POST", receive) == (400, b"")
+
+
 async def test_who_never_sends_the_rest_is_not_waited_for(gate, monkeypatch):
     monkeypatch.setattr("dashboard.gate._BODY_SECONDS", 0.05)
     pieces = iter([b"token="])
