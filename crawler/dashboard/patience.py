@@ -10,7 +10,7 @@ from tieba.checks import silent_store
 from tieba.storage import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from tieba.config import Config
 
@@ -31,17 +31,29 @@ class Turns:
     @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
         """Wait for a turn; raises BusyError if that takes too long."""
-        try:
-            await asyncio.wait_for(self._free.acquire(), self._seconds)
-        except asyncio.TimeoutError:
-            raise BusyError from None
+        await self._take()
         try:
             yield
         finally:
             self._free.release()
 
+    async def run(
+        self, work: Callable[[], Coroutine[object, object, T]], seconds: float, config: Config
+    ) -> T:
+        """Wait for a turn, then give what a call gives `in_time`; one that is late keeps its turn."""
+        await self._take()
+        asked = asyncio.ensure_future(work())
+        asked.add_done_callback(lambda _: self._free.release())
+        return await in_time(asked, seconds, config)
 
-async def in_time(work: Coroutine[object, object, T], seconds: float, config: Config) -> T:
+    async def _take(self) -> None:
+        try:
+            await asyncio.wait_for(self._free.acquire(), self._seconds)
+        except asyncio.TimeoutError:
+            raise BusyError from None
+
+
+async def in_time(work: Awaitable[T], seconds: float, config: Config) -> T:
     """Give what a call gives; raises StoreUnavailable if that takes longer.
 
     It is not cancelled then, which would cost the connection that it uses.

@@ -14,7 +14,6 @@ from starlette.responses import RedirectResponse, Response
 
 from dashboard.asked import id_of, number
 from dashboard.pages import render
-from dashboard.patience import in_time
 from tieba.phrases import phrase_of
 from tieba.seeds import SeedError, window
 from tieba.storage import StoreError
@@ -22,6 +21,7 @@ from tieba.storage import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from dashboard.patience import Turns
     from dashboard.search import Search
     from tieba.browsing import Browser
     from tieba.storage import Document
@@ -272,8 +272,8 @@ def of_store(view: View) -> View:
     async def answer(request: Request) -> Response:
         state = request.app.state
         try:
-            async with state.store_turns.taken():
-                return await in_time(view(request), _PATIENCE_SECONDS, state.settings.crawler)
+            turns: Turns = state.store_turns
+            return await turns.run(lambda: view(request), _PATIENCE_SECONDS, state.settings.crawler)
         except StoreError:
             raise
         except ValueError:
