@@ -33,8 +33,10 @@ def alarms(status: Mapping[str, Any], config: Config) -> list[Alarm]:
     ]
 
 
-def unwatched(status: Mapping[str, Any], disks: Iterable[Mapping[str, Any]]) -> list[Alarm]:
-    """Give alarms that nobody can raise or see end any more: of slaves and `disks` that nobody tells of.
+def unwatched(status: Mapping[str, Any], disks: Iterable[Mapping[str, Any]], config: Config) -> list[Alarm]:
+    """Give alarms that nobody can raise or see end now.
+
+    They are those of slaves and `disks` that nobody tells of, and of addresses that nobody uses.
 
     Whether there was such an alarm is not known here; `text` says what became of it.
     """
@@ -52,6 +54,11 @@ def unwatched(status: Mapping[str, Any], disks: Iterable[Mapping[str, Any]]) -> 
                 _disk(disk),
             )
             for disk in disks
+        ),
+        *(
+            _alarm("address_blocked", f"{slot['slot']} is not watched any more: nobody uses it", slot["slot"])
+            for slot in status["slots"]
+            if slot["strikes"] >= config.alarm_strikes and not _is_watched(slot, status)
         ),
     ]
 
@@ -81,13 +88,8 @@ def _nothing_stored(status: Mapping[str, Any], config: Config) -> Iterator[Alarm
 
 
 def _blocked(status: Mapping[str, Any], config: Config) -> Iterator[Alarm]:
-    if status["crawl"]["state"] != "running":
-        return
-    used = {egress for slave in status["slaves"] for egress in slave["egress"]}
     for slot in status["slots"]:
-        if slot["egress"] not in used and not slot["paused_seconds"]:
-            continue  # an address that nobody uses any more will have no success that ends its strikes
-        if slot["strikes"] >= config.alarm_strikes:
+        if slot["strikes"] >= config.alarm_strikes and _is_watched(slot, status):
             text = Phrase(
                 "%(slot)s was paused %(count)d times without a success between them",
                 slot=slot["slot"], count=slot["strikes"],
@@ -99,6 +101,14 @@ def _blocked(status: Mapping[str, Any], config: Config) -> Iterator[Alarm]:
                     **text.values, time=duration(slot["paused_seconds"]), reason=slot["reason"],
                 )  # fmt: skip
             yield _alarm("address_blocked", text, slot["slot"])
+
+
+def _is_watched(slot: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Tell whether a success can end a slot's strikes: there is none for an address that nobody uses."""
+    if status["crawl"]["state"] != "running":
+        return False
+    used = {egress for slave in status["slaves"] for egress in slave["egress"]}
+    return slot["egress"] in used or bool(slot["paused_seconds"])
 
 
 def _dead_letters(status: Mapping[str, Any], config: Config) -> Iterator[Alarm]:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.roles import ROLES, evaluate
-from tieba.alarms import alarms, redis_away
+from tieba.alarms import alarms, redis_away, unwatched
 from tieba.config import Config, parse
 
 NOW = 100_000.0
@@ -17,6 +17,7 @@ SLAVE = {
     "posts_rate": 1.0,
     "last_seen_seconds": 0.5,
     "is_silent": False,
+    "is_gone": False,
 } | {"egress": ["x"]}
 SLOT = {"slot": "posts:x", "egress": "x", "strikes": 0, "paused_seconds": None, "reason": None, "workers": 2}
 
@@ -45,6 +46,10 @@ def status(**changes):
 
 def found(given, **config):
     return [(alarm["name"], alarm["subject"], alarm["since"]) for alarm in alarms(given, Config(**config))]
+
+
+def unwatched_of(given):
+    return unwatched(given, [], Config())
 
 
 def test_a_crawl_that_goes_well_raises_none():
@@ -96,9 +101,15 @@ def test_an_address_that_was_paused_several_times_without_success():
 def test_an_address_that_was_taken_away_is_not_blocked_for_ever():
     blocked = {**SLOT, "strikes": 3, "workers": 0}
     left = {**SLAVE, "egress": ["y"]}
-    assert found(status(slots=[blocked], slaves=[left])) == []
+    given = status(slots=[blocked], slaves=[left])
+    assert found(given) == []
+    (unwatched,) = unwatched_of(given)  # nor does anybody know that it is not any more
+    assert (unwatched["name"], unwatched["subject"]) == ("address_blocked", "posts:x")
+    assert unwatched["text"] == "posts:x is not watched any more: nobody uses it"
     paused = {**blocked, "paused_seconds": 40.0}
-    assert found(status(slots=[paused], slaves=[left])) == [("address_blocked", "posts:x", None)]
+    given = status(slots=[paused], slaves=[left])
+    assert found(given) == [("address_blocked", "posts:x", None)]
+    assert unwatched_of(given) == []
 
 
 def test_dead_letters_that_are_new_within_the_hour():
