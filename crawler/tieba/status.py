@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _HOUR_SECONDS = 3_600.0
 GONE_SECONDS = 86_400.0  # a machine that was silent for longer has been taken away
 _STORE_SECONDS = 2.0  # for which one waits for the store's counts
+_COUNT_SECONDS = 10.0  # a large store is slow to count: for so long the last counts will do
 _CONNECT_SECONDS = 10.0  # for which one does so the first time: a busy machine is slow to connect
 
 
@@ -47,7 +48,7 @@ class Watcher:
         self._config = config
         self._redis = self.job.frontier.redis
         self._store: Store | None = None
-        self._counting: tuple[_Crawl, asyncio.Task[_Stored]] | None = None
+        self._counting: tuple[_Crawl, float, asyncio.Task[_Stored]] | None = None
         self._has_waited = False  # for the store to connect
         self._store_problem: str | None = None
         self._stored_then: tuple[float, _Crawl, Mapping[str, int]] | None = None
@@ -98,17 +99,20 @@ class Watcher:
         deadline = time.monotonic() + seconds
         while True:
             if self._counting is None:
-                self._counting = crawl, asyncio.create_task(self._count(crawl))
-            counted_for, counting = self._counting
+                self._counting = crawl, time.monotonic(), asyncio.create_task(self._count(crawl))
+            counted_for, began, counting = self._counting
             await asyncio.wait({counting}, timeout=max(0.0, deadline - time.monotonic()))
             if not counting.done():
+                if self._stored_then and time.monotonic() - began < _COUNT_SECONDS:
+                    _, then, stored = self._stored_then
+                    if then == crawl:
+                        return stored, None
                 return {}, self._store_problem or silent_store(self._config, seconds)
             if counted_for == crawl:  # else it began before the crawl changed
                 return counting.result()
 
     async def _count(self, crawl: _Crawl) -> _Stored:
         """Ask the store; what is found is kept for the next look, for nobody may be waiting any more."""
-        self._stored_then = None
         stored: Mapping[str, int] = {}
         try:
             self._store = self._store or await open_reader(self._config)
@@ -118,7 +122,7 @@ class Watcher:
             self._pace.note(ended - began)
             self._stored_then = ended, crawl, stored
         except StoreError as error:
-            self._store_problem = phrase_of(error)
+            self._stored_then, self._store_problem = None, phrase_of(error)
         finally:
             self._counting = None
         return stored, self._store_problem
@@ -134,7 +138,7 @@ class Watcher:
     async def close(self) -> None:
         """Give up the connections."""
         if self._counting is not None:
-            await cancel(self._counting[1])
+            await cancel(self._counting[-1])
         if self._store is not None:
             await self._store.close()
         await self._redis.aclose()
@@ -228,7 +232,7 @@ def summarize(
         ],
         "crawls": [dict(crawl) for crawl in facts.crawls],
     }
-    return {**status, "alarms": alarms(status, config), "unwatched": unwatched(status, gone_disks)}
+    return {**status, "alarms": alarms(status, config), "unwatched": unwatched(status, gone_disks, config)}
 
 
 def redis_facts(server: Mapping[str, Any]) -> Status:
