@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _BATCH = 1_000  # records that are read and stored at once
 _ROUND_SECONDS = 10.0  # between looks at the store, each of which takes one batch of the sweep
-_CANDIDATES = 200  # of which the shortest names come first
 _LONGEST_TEXT = 500  # characters of a title or name that are searched
 _HASH_BYTES = 7
 
