@@ -42,7 +42,7 @@ def unit() -> None:
         apt_install("ruby")
     _name_servers()
     _say("pytest")
-    _tool("pytest", "-q", "--numprocesses=3", "--dist=worksteal")  # most of them wait
+    _tool("pytest", "-q", "--numprocesses=4", "--dist=worksteal", "--durations=5")  # most of them wait
 
 
 def browser() -> None:
@@ -77,7 +77,7 @@ def containers() -> None:
         _say("molecule test")
         _tool("molecule", "test", MOLECULE_GLOB="tests/molecule/*/molecule.yml")
         _say("pytest tests/end_to_end")
-        _tool("pytest", "-q", "tests/end_to_end")
+        _tool("pytest", "-q", "--durations=5", "tests/end_to_end")
 
 
 def operations() -> None:
