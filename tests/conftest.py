@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,6 +31,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 CAPTURES = ROOT.parent / "shared" / "captures"
 _START_SECONDS = 30
+# Below those that systems give to who names none, and so are the ports 10,000 above, on which nodes of a
+# Redis Cluster listen, too.
+_PORTS = range(11_000, 21_000)
 # Scripts of MariaDB's that make its own tables; later versions put mariadb_ for mysql_.
 _MARIADB_TABLES = ("*_system_tables", "*_system_tables_data")
 
@@ -40,11 +45,24 @@ def missing(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+def _own_ports() -> Iterator[int]:
+    """Give ports that no other process of this run of tests is given, from anywhere on: other runs may be."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = _PORTS[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    start = random.randrange(len(ports))
+    return itertools.cycle((*ports[start:], *ports[:start]))
+
+
+_own = _own_ports()
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Give a port on which nobody listens; it is long until it is given again."""
+    for port in itertools.islice(_own, len(_PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
+    pytest.fail("no port is free")
 
 
 @contextlib.contextmanager

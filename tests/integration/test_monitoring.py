@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from dashboard.metrics import CONTENT_TYPE, render
+from tests.conftest import free_port
 from tests.monitoring import FILES, alerts, metrics_in, panels
 from tests.statuses import full_status
 
@@ -91,9 +91,7 @@ def ask(dashboard, tmp_path_factory):
         "scrape_configs": [tieba],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     command = [program("prometheus"), *options, f"--web.listen-address=127.0.0.1:{port}"]
 
