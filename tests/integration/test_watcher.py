@@ -65,6 +65,13 @@ async def test_a_dead_letter_that_is_none_is_among_the_errors(watcher):
     assert (await watcher.status())["errors"] == [{"request": "no letter", "reason": "unreadable"}]
 
 
+@pytest.fixture
+def no_patience(monkeypatch):
+    """Have a store that is slow to count be away at once."""
+    monkeypatch.setattr("tieba.status._COUNT_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("no_patience")
 async def test_a_slow_store_holds_nothing_up_and_is_heard_when_it_answers(
     watcher, mongodb_server, monkeypatch
 ):
@@ -147,7 +154,7 @@ async def test_a_store_that_counts_slowly_is_not_asked_each_time_but_at_the_end_
 
 
 @pytest.fixture
-async def counts(watcher, monkeypatch):
+async def counts(watcher, monkeypatch, no_patience):
     """Counts of a running crawl's store, each of which takes until it is given what there are of posts."""
     waiting: asyncio.Queue[asyncio.Future[int]] = asyncio.Queue()
     count = MongoStore.counts
@@ -176,6 +183,18 @@ async def begin_to_count(watcher, monkeypatch):
     monkeypatch.setattr(Pace, "rest", 0.0)
     assert (await watcher.status())["stored"] == {}
     monkeypatch.setattr(Pace, "rest", 15.0)
+
+
+async def test_a_store_that_is_slow_to_count_is_not_away(watcher, counts, monkeypatch):
+    monkeypatch.setattr("tieba.status._COUNT_SECONDS", 600.0)
+    monkeypatch.setattr(Pace, "rest", 0.0)
+    for number in (0, 7):
+        status = await watcher.status()
+        assert (status["store_problem"], status["stored"]["posts"], status["alarms"]) == (None, number, [])
+        (await asyncio.wait_for(counts.get(), 10)).set_result(7)
+        await asyncio.sleep(0.2)
+    monkeypatch.setattr("tieba.status._COUNT_SECONDS", 0.0)
+    assert (await watcher.status())["store_problem"]
 
 
 async def test_a_count_that_ended_between_two_looks_is_none_of_the_crawls_end(watcher, counts, monkeypatch):
