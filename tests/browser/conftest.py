@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.request
 import uuid
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pymongo import MongoClient
 from frontier import connect_blocking
 from frontier.blocking import Frontier
 from tests.conftest import free_port, missing, program, redis_command, running
+from tests.waiting import wait_until
 from tests.webpage import PASSWORD, Visitor, serving
 
 if TYPE_CHECKING:
@@ -299,15 +299,6 @@ def addresses(cluster: Cluster) -> list[str]:
         "/data/export",
         "/nowhere",
     ]
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = _SECONDS) -> Any:
-    """Wait for something outside the browser; gives what it is."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.1)
-    return found
 
 
 def truth(cluster: Cluster, forum: str) -> list[dict[str, Any]]:

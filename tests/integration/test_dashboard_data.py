@@ -3,13 +3,13 @@
 import asyncio
 import html
 import re
-import time
 from datetime import datetime, timezone
 from urllib.parse import quote
 
 import pytest
 
 from dashboard.pages import templates
+from tests.waiting import wait_until
 from tests.webpage import Visitor, serving
 from tieba.records import Forum, Post, Thread, User
 from tieba.storage.mongodb import MongoStore
@@ -70,13 +70,13 @@ def test_a_thread_does_not_lead_to_a_queue_of_scrapy_redis(tmp_path, crawler):
 
 def hours(visitor):
     """Give the chart's text, once it is counted."""
-    for _ in range(50):
+
+    def label():
         page = visitor.get("/data?part=hours&days=7").text
         assert "<html" not in page
-        if label := re.search('data-label="([^"]*)"', page):
-            return label[1]
-        time.sleep(0.1)
-    raise AssertionError(page)
+        return re.search('data-label="([^"]*)"', page)
+
+    return wait_until(label)[1]
 
 
 def test_a_post_of_the_future_does_not_empty_the_chart(visitor, store):
@@ -93,13 +93,13 @@ def test_a_chart_that_is_not_counted_yet_is_asked_for_again():
 def test_counts_that_are_not_there_yet_are_asked_for_again(visitor):
     shown = templates("en").get_template("data/counts.html").render(counts=None)
     assert 'hx-get="/data?part=counts" hx-trigger="every 2s"' in shown
-    for _ in range(50):
+
+    def are_there():
         page = visitor.get("/data?part=counts")
         assert "<html" not in page.text
-        if "Threads" in page.shown:
-            return
-        time.sleep(0.1)
-    raise AssertionError(page.text)
+        return "Threads" in page.shown
+
+    wait_until(are_there)
 
 
 @pytest.mark.parametrize("wanted", ["LOL", "lol", "ＬＯＬ", "lol吧", "L"])
@@ -135,11 +135,11 @@ def test_a_page_leads_to_the_export_of_what_it_shows(visitor, path, fields):
 
 
 def test_a_search_of_some_time_leads_to_the_export_of_that_time(visitor):
-    for _ in range(100):
+    def page_with_the_thread():
         page = visitor.get(f"/data/search?q={quote('一')}&since=2026-01-01").text
-        if "/data/thread/7" in page:
-            break
-        time.sleep(0.2)
+        return "/data/thread/7" in page and page
+
+    page = wait_until(page_with_the_thread)
     form = visitor.get(html.unescape(re.search(r'href="(/data/export\?[^"]*)"', page)[1])).text
     assert '<option value="threads" selected>' in form
     assert 'name="since" type="date" value="2026-01-01"' in form

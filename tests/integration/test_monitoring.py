@@ -97,7 +97,7 @@ def ask(dashboard, tmp_path_factory):
 
     def get(path, **words):
         url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(words)}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return json.load(answer)["data"]
 
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:

@@ -11,6 +11,7 @@ import pytest
 from dashboard.search import Search
 from dashboard.text_index import TextIndex
 from tests.conftest import free_port, mongod_command, running
+from tests.waiting import until
 from tieba.browsing import open_browser
 from tieba.config import Config
 from tieba.records import Thread, User
@@ -141,22 +142,27 @@ async def test_users_whose_whole_name_it_is_come_first(search):
 async def test_it_follows_the_store(search, store):
     running = asyncio.create_task(search.run())
     await store.save([Thread(thread_id=9, title="新的"), User(user_id=9, name="新人")])
-    await until(lambda: search.threads("新"), [9])
+    await until_found(lambda: search.threads("新"), [9])
     await store.save([Thread(thread_id=1, title="改了"), User(user_id=5, nickname="旧人")])
-    await until(lambda: search.threads("改了"), [1])
-    await until(lambda: search.users("旧人"), [5])
+    await until_found(lambda: search.threads("改了"), [1])
+    await until_found(lambda: search.users("旧人"), [5])
     assert await search.threads("今天") == []
     progress = await search.progress()
     assert (progress.threads, progress.users) == (6, 6)
     running.cancel()
 
 
-async def until(ask, wanted):
-    for _ in range(300):
-        if await ask() == wanted:
-            return
-        await asyncio.sleep(0.02)
-    assert await ask() == wanted
+async def until_found(ask, wanted):
+    """Wait until just that is found."""
+
+    async def is_so():
+        return await ask() == wanted
+
+    await until(is_so)
+
+
+async def problem_of(search):
+    return (await search.progress()).problem
 
 
 async def test_it_goes_on_where_it_was(search, store, browser, path):
@@ -204,16 +210,11 @@ async def test_without_room_for_it_there_is_no_search_until_there_is(store, brow
     path = tmp_path / "later" / "search.sqlite"
     with contextlib.closing(Search(path, browser)) as search:
         following = asyncio.create_task(search.run())
-        for _ in range(100):
-            if (await search.progress()).problem:
-                break
-            await asyncio.sleep(0.02)
-        progress = await search.progress()
-        assert not progress.is_open
-        assert "unable to open" in progress.problem
+        assert "unable to open" in await until(lambda: problem_of(search))
+        assert not (await search.progress()).is_open
         assert await search.threads("天") == await search.users("天") == []
         path.parent.mkdir()
-        await until(lambda: search.threads("天"), [3, 2, 1])
+        await until_found(lambda: search.threads("天"), [3, 2, 1])
         assert (await search.progress()).is_open
         following.cancel()
 
@@ -242,19 +243,14 @@ async def test_it_waits_for_a_store_that_is_away(tmp_path, path, monkeypatch):
     browser = open_browser(Config(mongodb_url=url))
     search = Search(path, browser)
     following = asyncio.create_task(search.run())
-    await asyncio.sleep(1)
-    assert "does not answer" in (await search.progress()).problem
+    assert "does not answer" in await until(lambda: problem_of(search))
     with running(mongod_command(port, tmp_path), port, tmp_path / "log"):
         store = MongoStore(url)
         await store.open()
         await store.save(THREADS)
         await store.close()
-        await until(lambda: search.threads("今天"), [1])
-        for _ in range(100):
-            if (await search.progress()).problem is None:
-                break
-            await asyncio.sleep(0.02)
-        assert (await search.progress()).problem is None
+        await until_found(lambda: search.threads("今天"), [1])
+        await until_found(lambda: problem_of(search), None)
     following.cancel()
     search.close()
     await browser.close()
@@ -265,6 +261,6 @@ async def test_a_long_search_holds_up_nobody_else(search):
         asked = asyncio.create_task(search.progress())
         began = time.monotonic()
         await asyncio.sleep(0.05)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
         assert not asked.done()
     await asked
