@@ -121,7 +121,20 @@ class Visitor:
         self.get("/login")
         return self.post("/login", {"password": password})
 
+    @contextlib.contextmanager
+    def events(self, page: str = "page") -> Iterator[http.client.HTTPResponse]:
+        """Give the stream of a page's events, to be read line by line."""
+        with self._response("GET", f"/events?page={page}", None, {}) as response:
+            yield response
+
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        with self._response(method, path, body, headers) as response:
+            return Answer(response)
+
+    @contextlib.contextmanager
+    def _response(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         connection: http.client.HTTPConnection
         if self._tls:  # certificates are of names
             connection = http.client.HTTPSConnection("localhost", self.port, timeout=30, context=self._tls)
@@ -138,4 +151,4 @@ class Visitor:
             for line in response.headers.get_all("set-cookie") or ():
                 for name, morsel in SimpleCookie(line).items():
                     self.cookies[name] = morsel.value
-            return Answer(response)
+            yield response

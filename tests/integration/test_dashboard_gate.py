@@ -1,7 +1,6 @@
 """What the web page refuses: strangers, forged forms, too much; as a process, over HTTP and HTTPS."""
 
 import contextlib
-import http.client
 import json
 import socket
 import ssl
@@ -339,11 +338,7 @@ def test_sessions_end_after_their_time_and_so_do_their_events(port, tmp_path):
 
 
 def test_events_end_when_somebody_logs_out(visitor):
-    connection = http.client.HTTPConnection("127.0.0.1", visitor.port, timeout=QUICKLY)
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
-    with contextlib.closing(connection):
-        connection.request("GET", "/events", headers={"host": visitor.host, "cookie": cookies})
-        answer = connection.getresponse()
+    with visitor.events() as answer:
         assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
         assert answer.readline().startswith(b"retry: ")
         visitor.post("/logout")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import free_port, mongod_command, program, running
 from tests.integration.commands import crawl, wait_for
+from tests.waiting import wait_until
 from tests.webpage import Visitor, pid_of, serving, write_settings
 
 FORUM = "猫"
@@ -66,11 +67,17 @@ def visitor(redis_server_of_its_own, mongodb, environment, serve_replica, tmp_pa
         yield visitor
 
 
-def wait_until(condition):
+def states(stream):
+    """Give how the crawl goes, each time that the page tells it."""
     deadline = time.monotonic() + SOON
-    while not condition():
+    event = ""
+    for line in map(bytes.decode, stream):
         assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.2)
+        event += line
+        if line == "\n":
+            if event.startswith("event: state"):
+                yield event
+            event = ""
 
 
 def numbers_of(page):
@@ -105,11 +112,13 @@ def test_redis_away_and_back(visitor, redis_server_of_its_own):
 
 
 def test_numbers_tell_their_age_while_redis_says_nothing(visitor, redis_server_of_its_own):
-    with contextlib.closing(redis_server_of_its_own.client()) as client:
-        client.client_pause(9_000)  # which is not yet given up
-    wait_until(lambda: AGE.search(visitor.get("/").shown))
-    assert "No news from the cluster" not in visitor.get("/").shown
-    wait_until(lambda: not AGE.search(visitor.get("/").shown))
+    with visitor.events() as stream:
+        told = states(stream)
+        assert not AGE.search(next(told))
+        with contextlib.closing(redis_server_of_its_own.client()) as client:
+            client.client_pause(9_000)  # which is not yet given up
+        assert "Finished" in next(state for state in told if AGE.search(state))
+        assert "Finished" in next(state for state in told if not AGE.search(state))
 
 
 def test_mongodb_away_and_back(visitor, mongodb):
