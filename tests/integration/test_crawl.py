@@ -109,6 +109,26 @@ def test_faults_of_the_site_lose_nothing(environment, serve_replica, engines):
     assert "unknown" not in outcomes
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.03, 0.1, 0.3])
+def test_a_service_that_is_stopped_while_it_starts_to_crawl_stops(environment, serve_replica, seconds):
+    """Scrapy itself stops none that does not run yet."""
+    site = serve_replica(latency_ms=500, forums=[{"name": "猫", "pages": 50}])  # minutes of work
+    environment |= {"TIEBA_API_URL": site}
+    service = crawl(environment, "--wait")
+    try:
+        assert tieba(environment, "seed", "--forum", "猫").returncode == 0
+        for line in service.stdout:
+            if "Overridden settings" in line:
+                break
+        time.sleep(seconds)
+    finally:
+        service.send_signal(signal.SIGTERM)
+        wait_for(service, 30)
+    status = json.loads(tieba(environment, "status", "--json").stdout)
+    assert status["crawl"]["state"] != "finished"
+    assert sum(slave["processes"] for slave in status["slaves"]) == 0
+
+
 @pytest.mark.usefixtures("engine")
 def test_service_takes_seeds_while_it_runs_and_stops_on_sigterm(environment, quiet_site, redis_url):
     environment |= {"TIEBA_API_URL": quiet_site}

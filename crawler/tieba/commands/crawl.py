@@ -21,6 +21,10 @@ from tieba.waiting import LOOK_SECONDS, work_is_there
 if TYPE_CHECKING:
     import argparse
 
+    from scrapy.crawler import Crawler
+
+_STARTING_SECONDS = 0.1  # between looks whether a crawl that is to be stopped runs
+
 logger = logging.getLogger(__name__)
 
 
@@ -88,25 +92,36 @@ class Command(CrawlCommand):
 async def _serve(process: AsyncCrawlerProcess, spider: str) -> None:
     while True:
         await work_is_there(process.settings["TIEBA_CONFIG"], "scrapy")
-        await _to_its_end(process.crawl(spider))
+        crawler = process.create_crawler(spider)
+        await _to_its_end(process.crawl(crawler), crawler)
         await asyncio.sleep(LOOK_SECONDS)  # a crawl that cannot be worked on must not keep us busy
 
 
-async def _to_its_end(crawl: asyncio.Task[None]) -> None:
-    """Wait for a crawl that is not cancelled with us.
+async def _to_its_end(crawl: asyncio.Task[None], crawler: Crawler) -> None:
+    """Wait for a crawl that is stopped, not cancelled, with us.
 
     Scrapy stops it, but does not wait for one that is ending already: its worker has yet to tell its last
-    counts and to leave.
+    counts and to leave. Nor does it stop one that is just starting: that is done here, once it runs.
     """
     is_cancelled = False
+    stopping: asyncio.Task[None] | None = None
     while not crawl.done():
+        if is_cancelled and stopping is None and _is_running(crawler):
+            stopping = asyncio.create_task(crawler.engine.stop_async())
         try:
-            await asyncio.wait({crawl})
-        except asyncio.CancelledError:  # noqa: PERF203 - who cancels us may do so again and again
+            await asyncio.wait({crawl}, timeout=_STARTING_SECONDS if is_cancelled else None)
+        except asyncio.CancelledError:  # who cancels us may do so again and again
             is_cancelled = True
     if is_cancelled:
         raise asyncio.CancelledError
     await crawl
+
+
+def _is_running(crawler: Crawler) -> bool:
+    try:
+        return crawler.engine.running
+    except RuntimeError:  # it has no engine yet
+        return False
 
 
 def _exit(status: int, message: str) -> None:
