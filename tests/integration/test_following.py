@@ -84,7 +84,7 @@ def test_following_outlives_servers_that_go_away(servers, tmp_path):
             wait_for(told, "running", before + 1)
 
             mongodb.close()
-            wait_for(complaints, "MongoDB at 127.0.0.1")
+            wait_for(complaints, "MongoDB does not answer: 127.0.0.1")
             before = told.read_text().count("running")
             start_mongodb()
             wait_for(told, "running", before + 1)
